@@ -1,0 +1,284 @@
+"""Derivatives: one walk, backwards, and its forward-mode sister.
+
+``value_and_grad`` opens a scope in which tensors remember their making; the walk then goes from
+the output back to the inputs and asks each op for its vjp. Rules are written with ops, so the
+result can be differentiated again. A backward rule is a value: ``rules={Matmul: rule}`` replaces
+it for one derivative (feedback alignment does), ``custom_gradient`` for one function.
+
+Source: Griewank & Walther, Evaluating Derivatives (2nd ed.), reverse mode, algorithm 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from retrograd import ops
+from retrograd.ops.flow import Alias
+from retrograd.tensor.errors import GradientError, ShapeError
+from retrograd.tensor.history import apply, differentiating, history, leave_scope
+from retrograd.tensor.op import Op
+from retrograd.tensor.tensor import Tensor, from_array
+from retrograd.tree import leaves, map_leaves, with_leaves
+
+Rule = Callable[..., tuple[Tensor | None, ...]]
+"""``rule(op, g, out, *inputs)``: one gradient an input, or None where none flows."""
+Rules = Mapping[type[Op], Rule]
+
+
+def watch(x: Tensor, purpose: str = "differentiate") -> Tensor:
+    """Return the same tensor under a name of its own, which derivatives can be asked for."""
+    return Tensor(x.type, x.array, Alias(purpose), (x,))
+
+
+def gradients(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    wrt: Sequence[Tensor],
+    rules: Rules | None = None,
+) -> list[Tensor | None]:
+    """Walk back from the outputs and return the gradient at each tensor of ``wrt``.
+
+    ``cotangents`` are the gradients at the outputs. A tensor that the outputs do not depend on
+    gets None. Any tensor that was computed inside the scope may be asked for, not only inputs.
+    """
+    order = history(outputs)
+    wanted = {id(x) for x in wrt}
+    leads = set(wanted)
+    for x in order:
+        if x.op is not None and x.op.differentiable and any(id(y) in leads for y in x.inputs):
+            leads.add(id(x))
+    grads: dict[int, Tensor] = {}
+    for x, g in zip(outputs, cotangents, strict=True):
+        _accumulate(grads, x, g)
+    for x in reversed(order):
+        arrived = grads.get(id(x)) if id(x) in wanted else grads.pop(id(x), None)
+        if arrived is None or x.op is None or id(x) not in leads:
+            continue
+        for y, g_y in zip(x.inputs, _ask(x, arrived, rules), strict=True):
+            if g_y is not None and id(y) in leads:
+                _accumulate(grads, y, g_y)
+    return [grads.get(id(x)) for x in wrt]
+
+
+def _accumulate(grads: dict[int, Tensor], x: Tensor, g: Tensor) -> None:
+    """Add g to what has arrived at x: the sum over all paths."""
+    grads[id(x)] = g if id(x) not in grads else ops.add(grads[id(x)], g)
+
+
+def _ask(x: Tensor, g: Tensor, rules: Rules | None) -> tuple[Tensor | None, ...]:
+    """Ask the op that made x, or the rule that replaces its own, for the gradients at its inputs."""
+    assert x.op is not None
+    if rules and type(x.op) in rules:
+        return rules[type(x.op)](x.op, g, x, *x.inputs)
+    return x.op.vjp(g, x, *x.inputs)
+
+
+def value_and_grad(
+    function: Callable[..., Any], *, has_aux: bool = False, rules: Rules | None = None
+) -> Callable[..., Any]:
+    """Return a function that computes ``function`` and its gradient in the first argument.
+
+    The first argument is a tensor or any tree of tensors, and the gradient is a tree like it;
+    leaves that the output does not depend on get zeros. With ``has_aux`` the function returns
+    ``(output, anything)`` and so does the value. Raises GradientError if the output is not one
+    float.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> value_and_grad(lambda x: ops.sum(x * x))(tensor([1.0, 2.0]))
+    (tensor(5., float32[]), tensor([2., 4.], float32[2]))
+    """
+
+    def value_and_gradient(params: Any, *arguments: Any) -> tuple[Any, Any]:
+        with differentiating():
+            watched = {name: watch(x) for name, x in leaves(params).items()}
+            answer = function(with_leaves(params, watched), *arguments)
+        value, aux = answer if has_aux else (answer, None)
+        _require_scalar(value)
+        sources = list(watched.values())
+        found = gradients([value], [_ones(value)], sources, rules)
+        grads = {
+            name: leave_scope(_zeros(x) if g is None else g)
+            for (name, x), g in zip(watched.items(), found, strict=True)
+        }
+        value = leave_scope(value)
+        result = (value, map_leaves(leave_scope, aux)) if has_aux else value
+        return result, with_leaves(params, grads)
+
+    return value_and_gradient
+
+
+def grad(function: Callable[..., Any], *, rules: Rules | None = None) -> Callable[..., Any]:
+    """Return the gradient function of ``function`` in its first argument.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> grad(grad(lambda x: x * x * x))(tensor(2.0))
+    tensor(12., float32[])
+    """
+    both = value_and_grad(function, rules=rules)
+    return lambda *arguments: both(*arguments)[1]
+
+
+def vjp(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """Return the output and its pullback, which maps a gradient there to one at each input.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> out, pullback = vjp(lambda x, y: x * y, tensor([2.0]), tensor([3.0]))
+    >>> pullback(tensor([1.0]))
+    (tensor([3.], float32[1]), tensor([2.], float32[1]))
+    """
+    with differentiating():
+        watched = [watch(x) for x in inputs]
+        out = function(*watched)
+
+    def pullback(g: Tensor) -> tuple[Tensor, ...]:
+        if g.type != out.type:
+            raise ShapeError(
+                f"pulling back a {g.type}", f"the output is {out.type}", "give a gradient like it"
+            )
+        found = gradients([out], [g], watched)
+        return tuple(
+            leave_scope(_zeros(x) if found_g is None else found_g)
+            for x, found_g in zip(watched, found, strict=True)
+        )
+
+    return leave_scope(out), pullback
+
+
+def jvp(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the output and its change along ``tangents``: forward mode.
+
+    Each op's tangent is the transpose of its vjp, which is linear in g, so ops answer for both
+    modes with one rule.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> jvp(lambda x: x * x, [tensor(3.0)], [tensor(1.0)])
+    (tensor(9., float32[]), tensor(6., float32[]))
+    """
+    with differentiating():
+        watched = [watch(x) for x in inputs]
+        out = function(*watched)
+        found = {id(x): t for x, t in zip(watched, tangents, strict=True)}
+        for x in history([out]):
+            arriving = [found.get(id(y)) for y in x.inputs]
+            if id(x) in found or x.op is None or not x.op.differentiable:
+                continue
+            if any(t is not None for t in arriving):
+                tangent = _push(x, arriving)
+                if tangent is not None:
+                    found[id(x)] = tangent
+    return leave_scope(out), leave_scope(found.get(id(out), _zeros(out)))
+
+
+def _push(x: Tensor, tangents: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the tangent of x from those of its inputs: d/dg of the sum of <vjp(g), tangent>."""
+    g = watch(_zeros(x))
+    pulled = zip(_ask(x, g, None), tangents, strict=True)
+    products = [ops.sum(p * t) for p, t in pulled if p is not None and t is not None]
+    if not products:
+        return None
+    return gradients(products, [_ones(p) for p in products], [g])[0]
+
+
+def hvp(function: Callable[[Any], Tensor], x: Any, direction: Any) -> Any:
+    """Return the Hessian of ``function`` at x times a direction, without forming the Hessian.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> hvp(lambda x: ops.sum(x * x * x), tensor([1.0, 2.0]), tensor([1.0, 0.0]))
+    tensor([6., 0.], float32[2])
+    """
+    along = leaves(direction)
+
+    def slope(at: Any) -> Tensor:
+        terms = [ops.sum(g * along[name]) for name, g in leaves(grad(function)(at)).items()]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    return grad(slope)(x)
+
+
+def jacobian(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a function that gives all derivatives: x (n), function(x) (m) -> (m, n).
+
+    The shape is the output's followed by the input's; one backward walk a row.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> jacobian(lambda x: x * x)(tensor([1.0, 2.0])).numpy().tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    def all_derivatives(x: Tensor) -> Tensor:
+        out, pullback = vjp(function, x)
+        identity = np.eye(out.size, dtype=out.dtype.numpy).reshape(out.size, *out.shape)
+        rows = [ops.reshape(pullback(from_array(row))[0], (1, x.size)) for row in identity]
+        return ops.reshape(ops.concatenate(rows, 0), (*out.shape, *x.shape))
+
+    return all_derivatives
+
+
+def hessian(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a function that gives all second derivatives: x (n) -> (n, n)."""
+    return jacobian(grad(function))
+
+
+def per_example_grads(function: Callable[..., Tensor], params: Any, *batch: Tensor) -> Any:
+    """Return the gradient of each example by itself: leaves (n, *shape of the parameter).
+
+    ``function(params, *rows)`` gets batches of one row. Their mean is the gradient of a mean loss.
+    """
+    rows = [
+        leaves(grad(function)(params, *(x[i : i + 1] for x in batch))) for i in range(len(batch[0]))
+    ]
+    stacked = {
+        name: ops.concatenate([ops.reshape(row[name], (1, *x.shape)) for row in rows], 0)
+        for name, x in leaves(params).items()
+    }
+    return with_leaves(params, stacked)
+
+
+def custom_gradient(function: Callable[..., Tensor], rule: Rule) -> Callable[..., Tensor]:
+    """Return ``function`` with the backward rule ``rule(g, out, *inputs)`` instead of its own."""
+    return lambda *inputs: ops.replace_gradient(function(*inputs), rule, *inputs)
+
+
+def checkpoint(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return ``function`` that keeps nothing for the backward pass and computes it again there.
+
+    Memory for time: the insides are recomputed once when their gradient is asked for.
+    Source: Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, section 4.
+    """
+
+    def recompute(g: Tensor, out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        again = [apply(Alias("recompute"), x) for x in inputs]
+        grads: tuple[Tensor, ...] = vjp(function, *again)[1](g)
+        return grads
+
+    def checkpointed(*inputs: Tensor) -> Tensor:
+        unwatched = [x if x.is_traced else from_array(x.numpy()) for x in inputs]
+        return ops.replace_gradient(function(*unwatched), recompute, *inputs)
+
+    return checkpointed
+
+
+def _require_scalar(value: Tensor) -> None:
+    if not isinstance(value, Tensor) or value.shape or not value.dtype.is_float:
+        found = value.type if isinstance(value, Tensor) else type(value).__name__
+        raise GradientError(
+            "the gradient of a function",
+            f"its output is {found}, not one float",
+            "reduce it first, with ops.mean or ops.sum",
+        )
+
+
+def _ones(x: Tensor) -> Tensor:
+    return from_array(np.ones(x.shape, x.dtype.numpy))
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return from_array(np.zeros(x.shape, x.dtype.numpy))

@@ -1,0 +1,1 @@
+"""What a tensor is, and what an op must answer. NumPy only."""

@@ -1,0 +1,246 @@
+"""Tensor: a value that remembers how it was made, when anyone may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrograd.tensor.errors import DTypeError, TraceError
+from retrograd.tensor.types import Array, DType, Shape, TensorType, dtype_of
+
+if TYPE_CHECKING:
+    from retrograd.tensor.op import Op
+
+def _ops() -> ModuleType:
+    """Return `retrograd.ops`: the one knot of the house, since ops return tensors.
+
+    Imported when used, and once: the module is cached by Python itself.
+    """
+    from retrograd import ops
+
+    return ops
+
+
+class Tensor:
+    """An immutable array with a type; while differentiated or traced, also its making.
+
+    ``op`` and ``inputs`` say how it was made: None and () for a given value or one that nobody may
+    ask about. A tensor that is being traced has no numbers yet, and asking for them raises
+    TraceError. Operators are sugar for the functions of `retrograd.ops`; Python numbers take the
+    tensor's dtype, and tensors of two dtypes do not mix. Comparisons are elementwise.
+
+    >>> x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x @ x.T + 1).numpy()
+    array([[ 6., 12.],
+           [12., 26.]], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "array", "inputs", "op", "type")
+    __array_ufunc__ = None  # so that array + tensor asks the tensor
+
+    def __init__(
+        self, type: TensorType, array: Array | None, op: Op | None = None, inputs: tuple[Tensor, ...] = ()
+    ) -> None:
+        """Wrap an array that nobody will change; `tensor` is what people call."""
+        self.type, self.array, self.op, self.inputs = type, array, op, inputs
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths of the axes."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Type of each element."""
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.type.size
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it has no numbers yet."""
+        return self.array is None
+
+    def numpy(self) -> Array:
+        """Return the numbers as a read-only array; raises TraceError while traced."""
+        if self.array is None:
+            raise TraceError(
+                f"reading the numbers of a {self.type}",
+                "a program is being traced, so there are none yet",
+                "decide with ops.where instead of Python's if, or do it outside the function",
+            )
+        view = self.array.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self.numpy().item()
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        return array.astype(dtype) if dtype is not None or copy else array
+
+    def __repr__(self) -> str:
+        if self.array is None:
+            return f"tensor({self.type}, traced)"
+        numbers = np.array2string(self.array, precision=4, threshold=20, separator=", ")
+        return f"tensor({numbers}, {self.type})"
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a scalar tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    __hash__ = object.__hash__
+
+    # Operators are sugar for the functions of `retrograd.ops`.
+
+    def __add__(self, other: TensorLike) -> Tensor:
+        return _ops().add(self, other)
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return _ops().add(other, self)
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        return _ops().subtract(self, other)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return _ops().subtract(other, self)
+
+    def __mul__(self, other: TensorLike) -> Tensor:
+        return _ops().multiply(self, other)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return _ops().multiply(other, self)
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        return _ops().divide(self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return _ops().divide(other, self)
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        return _ops().power(self, other)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return _ops().power(other, self)
+
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return _ops().matmul(self, other)
+
+    def __neg__(self) -> Tensor:
+        return _ops().negative(self)
+
+    def __eq__(self, other: object) -> Any:
+        return _ops().equal(self, other) if _is_tensor_like(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return _ops().not_equal(self, other) if _is_tensor_like(other) else NotImplemented
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        return _ops().less(self, other)
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        return _ops().less_equal(self, other)
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        return _ops().greater(self, other)
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        return _ops().greater_equal(self, other)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return _ops().getitem(self, key)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802  # NumPy's name
+        return _ops().transpose(self)
+
+
+TensorLike = Tensor | Array | float | int | bool
+
+
+def _is_tensor_like(value: object) -> bool:
+    return isinstance(value, Tensor | np.ndarray | np.generic | float | int)
+
+
+def tensor(values: Any, dtype: DType | str | None = None) -> Tensor:
+    """Make a tensor from numbers, nested sequences or an array, which is copied.
+
+    Python floats become float32 and Python integers int64 unless ``dtype`` says otherwise; arrays
+    keep their dtype. Big-endian, strided and read-only arrays are fine. Raises DTypeError for
+    text, objects and complex numbers.
+
+    >>> tensor([1, 2, 3])
+    tensor([1, 2, 3], int64[3])
+    """
+    if isinstance(values, Tensor) and dtype is None:
+        return values
+    has_dtype = isinstance(values, Tensor | np.ndarray | np.generic)
+    array = np.array(values, order="C")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if dtype is not None:
+        array = _checked_cast(array, dtype if isinstance(dtype, DType) else DType(dtype))
+    elif not has_dtype and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return from_array(array)
+
+
+def _checked_cast(array: Array, dtype: DType) -> Array:
+    if array.dtype.kind not in "biuf":
+        dtype_of(array)
+    if array.dtype.kind == "f" and dtype.is_integer and not np.array_equal(array, np.floor(array)):
+        raise DTypeError(
+            f"making a tensor of {dtype.value}",
+            "the numbers have fractions",
+            "round them first, or take a float dtype",
+        )
+    return array.astype(dtype.numpy)
+
+
+def from_array(array: Array) -> Tensor:
+    """Wrap an array without copying; the caller promises that nobody will change it."""
+    return Tensor(TensorType(array.shape, dtype_of(array)), array)
+
+
+def as_tensor(value: TensorLike, like: Tensor | None = None) -> Tensor:
+    """Return the value as a tensor; a Python number takes the dtype of ``like``.
+
+    Raises DTypeError for a fraction that would become an integer.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if like is None or isinstance(value, np.ndarray | np.generic):
+        return tensor(value)
+    if isinstance(value, float) and not like.dtype.is_float:
+        raise DTypeError(
+            f"combining {like.type} with {value}",
+            "a fraction does not fit an integer tensor",
+            "cast the tensor to a float dtype first",
+        )
+    return from_array(np.asarray(value, like.dtype.numpy))
