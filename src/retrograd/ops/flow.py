@@ -65,6 +65,11 @@ class Alias(Op):
 
     purpose: str = "differentiate"
 
+    @property
+    def passes_through(self) -> bool:
+        """Return whether a program may skip it: not what keeps a recomputation apart."""
+        return self.purpose == "differentiate"
+
     def result_type(self, x: TensorType) -> TensorType:
         """Return the input's type."""
         return x
@@ -92,6 +97,11 @@ class StopGradient(Op):
     """The same tensor, through which no gradient flows."""
 
     redirects_gradient: ClassVar[bool] = True
+
+    @property
+    def passes_through(self) -> bool:
+        """Return True: only the backward walk sees it."""
+        return True
 
     def result_type(self, x: TensorType) -> TensorType:
         """Return the input's type."""
@@ -129,6 +139,11 @@ class ReplaceGradient(Op):
 
     redirects_gradient: ClassVar[bool] = True
     rule: BackwardRule
+
+    @property
+    def passes_through(self) -> bool:
+        """Return True: only the backward walk sees it."""
+        return True
 
     def result_type(self, value: TensorType, *sources: TensorType) -> TensorType:
         """Return the first input's type."""

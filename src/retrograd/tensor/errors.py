@@ -59,5 +59,9 @@ class FileFormatError(InputError):
     """A file of ours that is damaged, hostile, or from a newer version."""
 
 
+class CompileError(RetrogradError):
+    """A stage of the compiler broke its own contract: a bug of ours, never the input's fault."""
+
+
 class RunError(RetrogradError):
     """Something failed that was not the input's fault; the command line exits with 1."""

@@ -75,6 +75,11 @@ class Op(ABC):
             raise TypeError(f"op {cls.__name__} leaves open: {', '.join(missing)}")
         _registry[cls.__name__] = cls
 
+    @property
+    def passes_through(self) -> bool:
+        """Whether the output is always the first input unchanged, so that a program may skip it."""
+        return False
+
     # The rules of a concrete op name their inputs; only the base is variadic, hence Any.
 
     @abstractmethod

@@ -1,0 +1,94 @@
+"""Program: a simplified graph ready to run in NumPy, and ``compile``, which makes one a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+
+from retrograd.compile.graph import Graph
+from retrograd.compile.simplify import simplify
+from retrograd.compile.trace import trace
+from retrograd.tensor.tensor import Tensor
+from retrograd.tensor.types import Array, TensorType
+from retrograd.tree import leaves, structure, with_leaves
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Step(NamedTuple):
+    """One evaluation: which rule, from which values, to which, and what may be forgotten then."""
+
+    evaluate: Callable[..., Array]
+    inputs: tuple[int, ...]
+    output: int
+    dead: tuple[int, ...]
+
+
+class Program(NamedTuple):
+    """A graph as a list of steps, with the names of the leaves that its outputs fill."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    names: tuple[str, ...]
+    types: tuple[TensorType, ...]
+    answer: Any
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return the outputs for these inputs."""
+        graph = self.graph
+        values: list[Any] = [*arrays, *graph.constants, *([None] * len(graph.nodes))]
+        with np.errstate(all="ignore"):
+            for evaluate, inputs, output, dead in self.steps:
+                values[output] = evaluate(*[values[i] for i in inputs])
+                for value in dead:
+                    values[value] = None
+        return [values[value] for value in graph.outputs]
+
+
+def build(function: Callable[..., Any], *arguments: Any) -> Program:
+    """Trace and simplify a function for arguments of these types, and plan its steps."""
+    traced = trace(function, *arguments)
+    graph = simplify(traced.graph)
+    answers = leaves(traced.answer)
+    types = tuple(x.type for x in answers.values())
+    return Program(graph, _plan(graph), tuple(answers), types, traced.answer)
+
+
+def _plan(graph: Graph) -> tuple[Step, ...]:
+    """Order the steps as the graph has them, and forget each value after its last reader."""
+    last = {i: value for value, node in enumerate(graph.nodes, graph.first_node) for i in node.inputs}
+    kept = set(graph.outputs)
+    steps = []
+    for value, node in enumerate(graph.nodes, graph.first_node):
+        dead = {i for i in node.inputs if last[i] == value and i not in kept}
+        steps.append(Step(node.op.evaluate, node.inputs, value, tuple(sorted(dead))))
+    return tuple(steps)
+
+
+def compile(function: F) -> F:
+    """Return a function with the same answers that is traced once per structure of its arguments.
+
+    Arguments and answers are trees of tensors; what is static in them must be hashable, and a new
+    static value or shape makes a new program. Python's ``if`` on a number inside raises TraceError.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> compile(lambda x, y: x * y + 1)(tensor([2.0]), tensor([3.0]))
+    tensor([7.], float32[1])
+    """
+    programs: dict[Hashable, Program] = {}
+
+    def compiled(*arguments: Any) -> Any:
+        given = leaves(arguments)
+        if any(x.is_traced for x in given.values()):
+            return function(*arguments)
+        key = structure(arguments)
+        program = programs.get(key)
+        if program is None:
+            program = programs[key] = build(function, *arguments)
+        arrays = program([cast(Array, x.array) for x in given.values()])
+        made = (Tensor(t, a) for t, a in zip(program.types, arrays, strict=True))
+        return with_leaves(program.answer, dict(zip(program.names, made, strict=True)))
+
+    return cast(F, compiled)

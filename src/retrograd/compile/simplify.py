@@ -1,0 +1,77 @@
+"""Simplify: skip what passes through, share equal nodes, fold small constants, drop the dead."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrograd.compile.graph import Graph, Node, verify
+from retrograd.tensor.op import Op
+from retrograd.tensor.types import Array
+
+FOLD_LIMIT = 4096
+"""Largest number of elements that a folded constant may have; larger ones are cheap to remake."""
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return a graph with the same outputs and no needless node.
+
+    Equal nodes are found by equality of their ops and inputs, which frozen dataclasses give.
+    """
+    return verify(drop_dead(share(graph)), "simplify")
+
+
+def share(graph: Graph) -> Graph:
+    """Return the graph with equal nodes merged, pass-through nodes skipped, constants folded."""
+    constants = list(graph.constants)
+    known: dict[int, Array] = dict(enumerate(constants, len(graph.inputs)))
+    # New numbers leave room for constants yet to come: nodes are negative until the end.
+    number: dict[int, int] = {value: value for value in range(graph.first_node)}
+    nodes: list[Node] = []
+    seen: dict[tuple[Op, tuple[int, ...]], int] = {}
+    for value, node in enumerate(graph.nodes, graph.first_node):
+        inputs = tuple(number[i] for i in node.inputs)
+        if node.op.passes_through:
+            number[value] = inputs[0]
+        elif (node.op, inputs) in seen:
+            number[value] = seen[node.op, inputs]
+        else:
+            if node.type.size <= FOLD_LIMIT and all(i in known for i in inputs):
+                number[value] = len(graph.inputs) + len(constants)
+                known[number[value]] = _fold(node, [known[i] for i in inputs])
+                constants.append(known[number[value]])
+            else:
+                nodes.append(Node(node.op, inputs, node.type))
+                number[value] = -len(nodes)
+            seen[node.op, inputs] = number[value]
+    first = len(graph.inputs) + len(constants)
+
+    def final(value: int) -> int:
+        return value if value >= 0 else first - value - 1
+
+    placed = tuple(Node(n.op, tuple(map(final, n.inputs)), n.type) for n in nodes)
+    outputs = tuple(final(number[value]) for value in graph.outputs)
+    return Graph(graph.inputs, tuple(constants), placed, outputs)
+
+
+def _fold(node: Node, inputs: list[Array]) -> Array:
+    with np.errstate(all="ignore"):
+        return node.op.evaluate(*inputs)
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Return the graph without constants and nodes that no output depends on."""
+    alive = set(graph.outputs)
+    for value in range(graph.first_node + len(graph.nodes) - 1, graph.first_node - 1, -1):
+        if value in alive:
+            alive.update(graph.nodes[value - graph.first_node].inputs)
+    kept = [v for v in range(graph.first_node + len(graph.nodes)) if v < len(graph.inputs) or v in alive]
+    number = {value: i for i, value in enumerate(kept)}
+    constants = tuple(
+        constant for i, constant in enumerate(graph.constants, len(graph.inputs)) if i in number
+    )
+    nodes = tuple(
+        Node(node.op, tuple(number[i] for i in node.inputs), node.type)
+        for value, node in enumerate(graph.nodes, graph.first_node)
+        if value in number
+    )
+    return Graph(graph.inputs, constants, nodes, tuple(number[value] for value in graph.outputs))

@@ -1,0 +1,54 @@
+"""Trace: call a function once on tensors without numbers, and keep the graph they remember."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from retrograd.compile.graph import Graph, Node, verify
+from retrograd.tensor.history import history, placeholder
+from retrograd.tensor.tensor import Tensor
+from retrograd.tensor.types import Array, TensorType
+from retrograd.tree import leaves, with_leaves
+
+
+class Traced(NamedTuple):
+    """A graph, and the tree that its outputs fill."""
+
+    graph: Graph
+    answer: Any
+
+
+def trace(function: Callable[..., Any], *arguments: Any) -> Traced:
+    """Return the graph of ``function`` for arguments of these types; their numbers do not matter.
+
+    Arguments and answer are trees of tensors. Raises TraceError, from the place that did it, if
+    the function asks for numbers.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> print(trace(lambda x: -x, tensor([1.0])).graph)
+    %0 = input float32[1]
+    %1 = Negative() of %0 -> float32[1]
+    return %1
+    """
+    given = leaves(arguments)
+    inputs = {name: placeholder(x.type) for name, x in given.items()}
+    answer = function(*with_leaves(arguments, inputs))
+    return Traced(_graph(list(inputs.values()), list(leaves(answer).values())), answer)
+
+
+def _graph(inputs: list[Tensor], outputs: list[Tensor]) -> Graph:
+    order = history(outputs)
+    given = {id(x) for x in inputs}
+    constants = [x for x in order if not x.is_traced]
+    made = [x for x in order if x.is_traced and id(x) not in given]
+    number = {id(x): i for i, x in enumerate([*inputs, *constants, *made])}
+    nodes = tuple(_node(x, number) for x in made)
+    arrays: tuple[Array, ...] = tuple(x.numpy() for x in constants)
+    types: tuple[TensorType, ...] = tuple(x.type for x in inputs)
+    return verify(Graph(types, arrays, nodes, tuple(number[id(x)] for x in outputs)), "trace")
+
+
+def _node(x: Tensor, number: dict[int, int]) -> Node:
+    assert x.op is not None, "a traced tensor that is no input was made by an op"
+    return Node(x.op, tuple(number[id(y)] for y in x.inputs), x.type)
