@@ -69,7 +69,7 @@ def _accumulate(grads: dict[int, Tensor], x: Tensor, g: Tensor) -> None:
 
 
 def _ask(x: Tensor, g: Tensor, rules: Rules | None) -> tuple[Tensor | None, ...]:
-    """Ask the op that made x, or the rule that replaces its own, for the gradients at its inputs."""
+    """Ask the op that made x, or the rule instead of it, for the gradients at its inputs."""
     assert x.op is not None
     if rules and type(x.op) in rules:
         return rules[type(x.op)](x.op, g, x, *x.inputs)
@@ -266,7 +266,7 @@ def checkpoint(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return checkpointed
 
 
-def _require_scalar(value: Tensor) -> None:
+def _require_scalar(value: object) -> None:
     if not isinstance(value, Tensor) or value.shape or not value.dtype.is_float:
         found = value.type if isinstance(value, Tensor) else type(value).__name__
         raise GradientError(

@@ -57,23 +57,21 @@ def verify(graph: Graph, stage: str) -> Graph:
     Every node reads only values before it and has the type that its op answers; every output
     exists. A stage that breaks this is found here and not in a wrong number later.
     """
-    count = graph.first_node + len(graph.nodes)
     for i, node in enumerate(graph.nodes, graph.first_node):
         late = [value for value in node.inputs if not 0 <= value < i]
         if late:
-            raise CompileError(
-                f"verifying the graph after {stage}", f"%{i} reads %{late[0]} before it exists",
-                "report this: a compiler stage is wrong",
-            )  # fmt: skip
+            raise _broken(stage, f"%{i} reads %{late[0]} before it exists")
         answered = node.op.result_type(*map(graph.type_of, node.inputs))
         if answered != node.type:
-            raise CompileError(
-                f"verifying the graph after {stage}", f"%{i} is {node.type}, its op says {answered}",
-                "report this: a compiler stage is wrong",
-            )  # fmt: skip
-    if any(not 0 <= value < count for value in graph.outputs):
-        raise CompileError(
-            f"verifying the graph after {stage}", "an output does not exist",
-            "report this: a compiler stage is wrong",
-        )  # fmt: skip
+            raise _broken(stage, f"%{i} is {node.type}, but its op answers {answered}")
+    count = graph.first_node + len(graph.nodes)
+    missing = [value for value in graph.outputs if not 0 <= value < count]
+    if missing:
+        raise _broken(stage, f"output %{missing[0]} does not exist")
     return graph
+
+
+def _broken(stage: str, found: str) -> CompileError:
+    return CompileError(
+        f"verifying the graph after {stage}", found, "report this: a compiler stage is wrong"
+    )

@@ -58,7 +58,9 @@ def build(function: Callable[..., Any], *arguments: Any) -> Program:
 
 def _plan(graph: Graph) -> tuple[Step, ...]:
     """Order the steps as the graph has them, and forget each value after its last reader."""
-    last = {i: value for value, node in enumerate(graph.nodes, graph.first_node) for i in node.inputs}
+    last = {
+        i: value for value, node in enumerate(graph.nodes, graph.first_node) for i in node.inputs
+    }
     kept = set(graph.outputs)
     steps = []
     for value, node in enumerate(graph.nodes, graph.first_node):

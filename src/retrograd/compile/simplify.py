@@ -64,7 +64,9 @@ def drop_dead(graph: Graph) -> Graph:
     for value in range(graph.first_node + len(graph.nodes) - 1, graph.first_node - 1, -1):
         if value in alive:
             alive.update(graph.nodes[value - graph.first_node].inputs)
-    kept = [v for v in range(graph.first_node + len(graph.nodes)) if v < len(graph.inputs) or v in alive]
+    kept = [
+        v for v in range(graph.first_node + len(graph.nodes)) if v < len(graph.inputs) or v in alive
+    ]
     number = {value: i for i, value in enumerate(kept)}
     constants = tuple(
         constant for i, constant in enumerate(graph.constants, len(graph.inputs)) if i in number

@@ -44,7 +44,8 @@ class Matmul(Op):
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """Return NumPy's product."""
-        return np.matmul(a, b)
+        product: Array = np.matmul(a, b)
+        return product
 
     def vjp(self, g: Tensor, out: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Return (g b^T, a^T g)."""

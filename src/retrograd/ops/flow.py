@@ -57,7 +57,7 @@ class Cast(Op):
 
 @dataclass(frozen=True)
 class Alias(Op):
-    """The same tensor under a name of its own, so that a derivative can be asked with respect to it.
+    """The same tensor under a name of its own, for which a derivative can be asked.
 
     ``purpose`` keeps aliases apart that a compiler must not merge: what a checkpoint recomputes
     hangs on other aliases than what it computed first.
@@ -153,7 +153,9 @@ class ReplaceGradient(Op):
         """Return the first input."""
         return value
 
-    def vjp(self, g: Tensor, out: Tensor, value: Tensor, *sources: Tensor) -> tuple[Tensor | None, ...]:
+    def vjp(
+        self, g: Tensor, out: Tensor, value: Tensor, *sources: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """Ask the rule; raises ShapeError if a gradient is not of its source's type."""
         grads = self.rule(g, out, *sources)
         for grad, source in zip(grads, sources, strict=True):

@@ -92,7 +92,8 @@ class Sum(Op):
 
     def evaluate(self, x: Array) -> Array:
         """Return NumPy's sum in the same dtype."""
-        return np.add.reduce(x, axis=self.axes, dtype=x.dtype)
+        total: Array = np.add.reduce(x, axis=self.axes, dtype=x.dtype)
+        return total
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor) -> tuple[Tensor]:
         """Hand g to every element that was added."""
@@ -149,7 +150,7 @@ class Reshape(Op):
 
 @dataclass(frozen=True)
 class Transpose(Op):
-    """Permute the axes: axis k of the output is axis ``axes[k]`` of x.  x (a, b), (1, 0) -> (b, a)"""
+    """Permute the axes: axis k of the output is ``axes[k]`` of x.  x (a, b), (1, 0) -> (b, a)"""
 
     axes: tuple[int, ...]
 
@@ -198,7 +199,9 @@ def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
     return x if x.shape == tuple(shape) else apply(BroadcastTo(tuple(shape)), x)
 
 
-def sum(x: TensorLike, axes: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Tensor:
+def sum(
+    x: TensorLike, axes: int | tuple[int, ...] | None = None, *, keepdims: bool = False
+) -> Tensor:
     """Return the sum over axes, all of them by default; ``keepdims`` leaves them with length 1.
 
     >>> sum([[1.0, 2.0], [3.0, 4.0]], 0)
@@ -210,7 +213,9 @@ def sum(x: TensorLike, axes: int | tuple[int, ...] | None = None, *, keepdims: b
     return expand(out, named) if keepdims else out
 
 
-def mean(x: TensorLike, axes: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Tensor:
+def mean(
+    x: TensorLike, axes: int | tuple[int, ...] | None = None, *, keepdims: bool = False
+) -> Tensor:
     """Return the mean over axes, all of them by default; the mean of no elements is NaN.
 
     >>> mean([1.0, 3.0])
@@ -269,7 +274,7 @@ def without(shape: Shape, axes: tuple[int, ...]) -> Shape:
 
 
 def insert(kept: tuple[T, ...], axes: tuple[int, ...], added: tuple[T, ...]) -> tuple[T, ...]:
-    """Merge two indices: ``added`` stands at ``axes`` of the result, ``kept`` in the other places."""
+    """Merge two indices: ``added`` stands at ``axes`` of the result, ``kept`` elsewhere."""
     rest, new = iter(kept), iter(added)
     total = len(kept) + len(added)
     return tuple(next(new) if axis in axes else next(rest) for axis in range(total))

@@ -36,16 +36,16 @@ def _checked_index(index: Any, length: Any) -> Any:
     return index
 
 
+_NUMPY_NAMES = (
+    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power"),
+    *("negative", "absolute", "sign", "floor", "maximum", "minimum"),
+    *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+    *("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift"),
+)
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    **{
-        name: getattr(np, name)
-        for name in (
-            "add subtract multiply divide floor_divide remainder power negative absolute sign "
-            "floor maximum minimum equal not_equal less less_equal greater greater_equal "
-            "exp expm1 log log1p sqrt sin cos tanh "
-            "bitwise_and bitwise_or bitwise_xor invert left_shift"
-        ).split()
-    },
+    **{name: getattr(np, name) for name in _NUMPY_NAMES},
     "erf": special.erf,
     "erfc": special.erfc,
     "logical_right_shift": _logical_right,
@@ -61,7 +61,9 @@ _COMBINE: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def interpret(lowered: el.Lowered, type: TensorType, index: el.Index, inputs: Sequence[Array]) -> Array:
+def interpret(
+    lowered: el.Lowered, type: TensorType, index: el.Index, inputs: Sequence[Array]
+) -> Array:
     """Return the whole output that a lowering describes.
 
     Args:
@@ -140,7 +142,9 @@ def _load(e: el.Load, environment: Environment, inputs: Sequence[Array], lazy: b
 
 def _fold(e: el.Fold, environment: Environment, inputs: Sequence[Array], lazy: bool) -> Any:
     values = [
-        np.asarray(_value(e.body, {**environment, **dict(zip(e.variables, ks, strict=True))}, inputs, lazy))
+        np.asarray(
+            _value(e.body, {**environment, **dict(zip(e.variables, ks, strict=True))}, inputs, lazy)
+        )
         for ks in np.ndindex(*e.extents)
     ]
     if e.kind in ("argmax", "argmin"):

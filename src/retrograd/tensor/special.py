@@ -98,7 +98,11 @@ def erfc(x: Any) -> Array:
     inner, middle, tail = _parts(wide)
     magnitude = np.abs(wide)
     tail = np.where(magnitude >= 28, 0.0, tail)
-    positive = np.where(magnitude < 0.84375, 1 - inner, np.where(magnitude < 1.25, 1 - middle, tail))
-    negative = np.where(magnitude < 0.84375, 1 + inner, np.where(magnitude < 1.25, 1 + middle, 2 - tail))
+    positive = np.where(
+        magnitude < 0.84375, 1 - inner, np.where(magnitude < 1.25, 1 - middle, tail)
+    )
+    negative = np.where(
+        magnitude < 0.84375, 1 + inner, np.where(magnitude < 1.25, 1 + middle, 2 - tail)
+    )
     value = np.where(np.isnan(wide), wide, np.where(wide < 0, negative, positive))
     return np.asarray(value.astype(given.dtype))

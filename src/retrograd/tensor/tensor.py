@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +14,13 @@ from retrograd.tensor.types import Array, DType, Shape, TensorType, dtype_of
 if TYPE_CHECKING:
     from retrograd.tensor.op import Op
 
-def _ops() -> ModuleType:
-    """Return `retrograd.ops`: the one knot of the house, since ops return tensors.
 
-    Imported when used, and once: the module is cached by Python itself.
-    """
+def _call(function: str, *operands: Any) -> Tensor:
+    """Call a function of `retrograd.ops`: the one knot of the house, since ops return tensors."""
     from retrograd import ops
 
-    return ops
+    out: Tensor = getattr(ops, function)(*operands)
+    return out
 
 
 class Tensor:
@@ -43,7 +41,11 @@ class Tensor:
     __array_ufunc__ = None  # so that array + tensor asks the tensor
 
     def __init__(
-        self, type: TensorType, array: Array | None, op: Op | None = None, inputs: tuple[Tensor, ...] = ()
+        self,
+        type: TensorType,
+        array: Array | None,
+        op: Op | None = None,
+        inputs: tuple[Tensor, ...] = (),
     ) -> None:
         """Wrap an array that nobody will change; `tensor` is what people call."""
         self.type, self.array, self.op, self.inputs = type, array, op, inputs
@@ -89,7 +91,7 @@ class Tensor:
         """Return the only element as a Python number."""
         return self.numpy().item()
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         array = self.numpy()
         return array.astype(dtype) if dtype is not None or copy else array
 
@@ -121,65 +123,66 @@ class Tensor:
     # Operators are sugar for the functions of `retrograd.ops`.
 
     def __add__(self, other: TensorLike) -> Tensor:
-        return _ops().add(self, other)
+        return _call("add", self, other)
 
     def __radd__(self, other: TensorLike) -> Tensor:
-        return _ops().add(other, self)
+        return _call("add", other, self)
 
     def __sub__(self, other: TensorLike) -> Tensor:
-        return _ops().subtract(self, other)
+        return _call("subtract", self, other)
 
     def __rsub__(self, other: TensorLike) -> Tensor:
-        return _ops().subtract(other, self)
+        return _call("subtract", other, self)
 
     def __mul__(self, other: TensorLike) -> Tensor:
-        return _ops().multiply(self, other)
+        return _call("multiply", self, other)
 
     def __rmul__(self, other: TensorLike) -> Tensor:
-        return _ops().multiply(other, self)
+        return _call("multiply", other, self)
 
     def __truediv__(self, other: TensorLike) -> Tensor:
-        return _ops().divide(self, other)
+        return _call("divide", self, other)
 
     def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return _ops().divide(other, self)
+        return _call("divide", other, self)
 
     def __pow__(self, other: TensorLike) -> Tensor:
-        return _ops().power(self, other)
+        return _call("power", self, other)
 
     def __rpow__(self, other: TensorLike) -> Tensor:
-        return _ops().power(other, self)
+        return _call("power", other, self)
 
     def __matmul__(self, other: TensorLike) -> Tensor:
-        return _ops().matmul(self, other)
+        return _call("matmul", self, other)
 
     def __neg__(self) -> Tensor:
-        return _ops().negative(self)
+        return _call("negative", self)
 
     def __eq__(self, other: object) -> Any:
-        return _ops().equal(self, other) if _is_tensor_like(other) else NotImplemented
+        return _call("equal", self, other) if _is_tensor_like(other) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return _ops().not_equal(self, other) if _is_tensor_like(other) else NotImplemented
+        return _call("not_equal", self, other) if _is_tensor_like(other) else NotImplemented
 
     def __lt__(self, other: TensorLike) -> Tensor:
-        return _ops().less(self, other)
+        return _call("less", self, other)
 
     def __le__(self, other: TensorLike) -> Tensor:
-        return _ops().less_equal(self, other)
+        return _call("less_equal", self, other)
 
     def __gt__(self, other: TensorLike) -> Tensor:
-        return _ops().greater(self, other)
+        return _call("greater", self, other)
 
     def __ge__(self, other: TensorLike) -> Tensor:
-        return _ops().greater_equal(self, other)
+        return _call("greater_equal", self, other)
 
     def __getitem__(self, key: Any) -> Tensor:
-        return _ops().getitem(self, key)
+        return _call("getitem", self, key)
 
     @property
     def T(self) -> Tensor:  # noqa: N802  # NumPy's name
-        return _ops().transpose(self)
+        """The tensor with its last two axes exchanged."""
+        return _call("transpose", self)
 
 
 TensorLike = Tensor | Array | float | int | bool

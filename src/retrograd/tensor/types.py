@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from retrograd.tensor.errors import DTypeError, ShapeError
 
 Shape = tuple[int, ...]
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 class DType(enum.Enum):
@@ -40,7 +41,7 @@ class DType(enum.Enum):
 
     def __repr__(self) -> str:
         """Return the name that NumPy uses."""
-        return self.value
+        return str(self.value)
 
 
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DType}
