@@ -44,7 +44,7 @@ class Program(NamedTuple):
                 values[output] = evaluate(*[values[i] for i in inputs])
                 for value in dead:
                     values[value] = None
-        return [values[value] for value in graph.outputs]
+        return [np.asarray(values[value]) for value in graph.outputs]
 
 
 def build(function: Callable[..., Any], *arguments: Any) -> Program:

@@ -32,7 +32,8 @@ def apply(op: Op, *inputs: Tensor) -> Tensor:
     if any(array is None for array in arrays):
         return Tensor(type, None, op, inputs)
     with np.errstate(all="ignore"):
-        array = op.evaluate(*arrays)
+        # NumPy answers with scalars where a result has no axes; tensors hold arrays.
+        array = np.asarray(op.evaluate(*arrays))
     if _depth.get() and any(x.op is not None for x in inputs):
         return Tensor(type, array, op, inputs)
     return Tensor(type, array)

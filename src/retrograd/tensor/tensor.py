@@ -164,16 +164,18 @@ class Tensor:
     def __ne__(self, other: object) -> Any:
         return _call("not_equal", self, other) if _is_tensor_like(other) else NotImplemented
 
-    def __lt__(self, other: TensorLike) -> Tensor:
+    # Any: a reflected comparison of arrays and tensors has no type that checkers accept.
+
+    def __lt__(self, other: Any) -> Tensor:
         return _call("less", self, other)
 
-    def __le__(self, other: TensorLike) -> Tensor:
+    def __le__(self, other: Any) -> Tensor:
         return _call("less_equal", self, other)
 
-    def __gt__(self, other: TensorLike) -> Tensor:
+    def __gt__(self, other: Any) -> Tensor:
         return _call("greater", self, other)
 
-    def __ge__(self, other: TensorLike) -> Tensor:
+    def __ge__(self, other: Any) -> Tensor:
         return _call("greater_equal", self, other)
 
     def __getitem__(self, key: Any) -> Tensor:

@@ -1,0 +1,190 @@
+"""A compiled function answers as the function does, and each stage keeps its contract."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from retrograd import ops
+from retrograd.autodiff import checkpoint, grad, hvp, value_and_grad
+from retrograd.compile import compile
+from retrograd.compile.graph import Graph, Node, verify
+from retrograd.compile.program import build
+from retrograd.compile.simplify import simplify
+from retrograd.compile.trace import trace
+from retrograd.ops.arithmetic import Negative
+from retrograd.ops.contraction import Matmul
+from retrograd.tensor.errors import CompileError, InputError, ShapeError, TraceError
+from retrograd.tensor.tensor import Tensor, tensor
+from retrograd.tensor.types import DType, TensorType
+
+
+class State(NamedTuple):
+    params: dict[str, Tensor]
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class Scale:
+    factor: Tensor
+    power: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for _ in range(self.power):
+            x = x * self.factor
+        return x
+
+
+def random(*shape: int) -> Tensor:
+    return tensor(np.random.default_rng(sum(shape)).standard_normal(shape), DType.float64)
+
+
+def quadratic(w: Tensor, x: Tensor) -> Tensor:
+    out = x @ w
+    return ops.mean(out * out)
+
+
+def assert_same(a: Tensor, b: Tensor) -> None:
+    assert a.type == b.type
+    np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_step_with_its_gradient_has_the_same_bits() -> None:
+    w, x = random(3, 2), random(5, 3)
+    for (a, b), (c, d) in [
+        (value_and_grad(quadratic)(w, x), compile(value_and_grad(quadratic))(w, x))
+    ]:
+        assert_same(a, c)
+        assert_same(b, d)
+
+
+def test_second_derivatives_compile() -> None:
+    w, x, v = random(3, 2), random(5, 3), random(3, 2)
+
+    def product(w: Tensor, v: Tensor) -> Tensor:
+        return hvp(lambda w: quadratic(w, x), w, v)
+
+    assert_same(product(w, v), compile(product)(w, v))
+
+
+def test_trees_go_in_and_out() -> None:
+    def step(state: State, x: Tensor) -> tuple[State, dict[str, Tensor]]:
+        loss, grads = value_and_grad(lambda p: quadratic(p["w"], x))(state.params)
+        params = {"w": state.params["w"] - 0.1 * grads["w"]}
+        return State(params, state.count + 1), {"loss": loss}
+
+    state = State({"w": random(3, 2)}, tensor(0))
+    fast, metrics = compile(step)(state, random(5, 3))
+    slow, expected = step(state, random(5, 3))
+    assert isinstance(fast, State)
+    assert_same(fast.params["w"], slow.params["w"])
+    assert_same(metrics["loss"], expected["loss"])
+    assert fast.count.item() == 1
+
+
+def test_a_new_shape_or_static_value_is_a_new_program() -> None:
+    calls = []
+
+    def scale(layer: Scale, x: Tensor) -> Tensor:
+        calls.append(layer.power)
+        return layer(x)
+
+    fast = compile(scale)
+    for power, shape in [(1, (2,)), (1, (2,)), (2, (2,)), (2, (3,))]:
+        layer = Scale(tensor(2.0, DType.float64), power)
+        np.testing.assert_array_equal(fast(layer, random(*shape)), random(*shape) * 2.0**power)
+    assert calls == [1, 2, 2]
+
+
+def test_an_argument_may_be_returned_as_it_is() -> None:
+    x = random(2)
+    same, constant = compile(lambda x: (x, tensor(3.0)))(x)
+    assert_same(same, x)
+    assert constant.item() == 3.0
+
+
+def test_compiled_inside_compiled_is_one_graph() -> None:
+    inner = compile(lambda x: x * x)
+    assert_same(compile(lambda x: inner(x) + 1.0)(random(2)), random(2) * random(2) + 1.0)
+
+
+def test_equal_nodes_are_shared_and_aliases_vanish() -> None:
+    program = build(value_and_grad(lambda x: ops.sum((x * x) * (x * x))), random(3))
+    names = [type(node.op).__name__ for node in program.graph.nodes]
+    assert "Alias" not in names
+    # Sharing: x*x is computed once, and (x*x)*(x*x) once.
+    traced = trace(lambda x: ops.sum((x * x) * (x * x)), random(3)).graph
+    assert [type(n.op).__name__ for n in simplify(traced).nodes] == ["Multiply", "Multiply", "Sum"]
+
+
+def test_dead_nodes_and_their_constants_are_dropped() -> None:
+    def wasteful(x: Tensor) -> Tensor:
+        _ = x @ random(3, 3) * 7.0
+        return -x
+
+    graph = simplify(trace(wasteful, random(3, 3)).graph)
+    assert [type(n.op).__name__ for n in graph.nodes] == ["Negative"]
+    assert graph.constants == ()
+
+
+def test_small_constants_fold() -> None:
+    def fold(x: Tensor) -> Tensor:
+        return x + (ops.broadcast_to(tensor(2.0, DType.float64), (3,)) * 3.0)
+
+    assert [type(n.op).__name__ for n in simplify(trace(fold, random(3)).graph).nodes] == ["Add"]
+
+
+def test_a_checkpoint_is_still_computed_twice_after_sharing() -> None:
+    def loss(w: Tensor, x: Tensor) -> Tensor:
+        return ops.sum(checkpoint(lambda w, x: (x @ w) * (x @ w))(w, x))
+
+    w, x = random(3, 2), random(5, 3)
+    program = build(grad(loss), w, x)
+    plain = build(grad(lambda w, x: ops.sum((x @ w) * (x @ w))), w, x)
+    count = sum(isinstance(n.op, Matmul) for n in program.graph.nodes)
+    assert count == sum(isinstance(n.op, Matmul) for n in plain.graph.nodes)
+    both = build(value_and_grad(loss), w, x)
+    assert sum(isinstance(n.op, Matmul) for n in both.graph.nodes) == count + 1
+    assert_same(compile(grad(loss))(w, x), grad(loss)(w, x))
+
+
+def test_values_are_forgotten_after_their_last_reader() -> None:
+    program = build(lambda x: -(-(-x)), random(2))
+    assert [step.dead for step in program.steps] == [(0,), (1,), (2,)]
+
+
+def test_the_graph_prints_one_line_a_value() -> None:
+    graph = trace(lambda x: x + 1.0, random(2)).graph
+    assert str(graph).splitlines()[0] == "%0 = input float64[2]"
+    assert str(graph).splitlines()[-1].startswith("return %")
+
+
+def test_asking_for_numbers_while_traced_is_refused() -> None:
+    with pytest.raises(TraceError, match=r"reading the numbers of a float64\[\].*ops.where"):
+        compile(lambda x: x if ops.sum(x) else -x)(random(2))
+
+
+def test_wrong_shapes_are_refused_before_anything_runs() -> None:
+    with pytest.raises(ShapeError, match="the inner axes 2 and 3 differ"):
+        compile(lambda x, y: x @ y)(random(3, 2), random(3, 2))
+
+
+def test_static_arguments_must_be_hashable() -> None:
+    with pytest.raises(InputError, match="neither a tensor nor hashable"):
+        compile(lambda x, y: x)(random(2), np.zeros(2))
+
+
+BROKEN = {
+    "reads %1 before it exists": ([Node(Negative(), (1,), TensorType((2,), DType.float64))], (1,)),
+    "its op answers": ([Node(Negative(), (0,), TensorType((3,), DType.float64))], (1,)),
+    "output %5 does not exist": ([], (5,)),
+}
+
+
+@pytest.mark.parametrize("found", BROKEN)
+def test_verify_names_the_stage_that_broke_the_graph(found: str) -> None:
+    nodes, outputs = BROKEN[found]
+    graph = Graph((TensorType((2,), DType.float64),), (), tuple(nodes), outputs)
+    with pytest.raises(CompileError, match=f"after a stage: .*{found}"):
+        verify(graph, "a stage")
