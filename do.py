@@ -3,7 +3,7 @@
     python3 do.py run      train and test a network on an embedded data set
     python3 do.py test     the default test suite (arguments go to pytest)
     python3 do.py check    lint, format, types, import floors, sizes
-    python3 do.py full     check, then every test, slow ones too
+    python3 do.py full     check, build the pages, run every test, slow ones too
     python3 do.py lock     rewrite locks/*.txt (--upgrade takes the newest versions)
 
 Every verb first makes the environment it needs; that is skipped while locks/*.txt and
@@ -215,8 +215,9 @@ def check(arguments: list[str]) -> None:
 
 
 def full(arguments: list[str]) -> None:
-    """The checks, then every test there is."""
+    """The checks, the documentation's pages with warnings as errors, then every test there is."""
     check([])
+    call(PYTHON, "-m", "sphinx", "-q", "-W", "docs", "docs/_build", env=job_environment())
     pytest("-m", "", *arguments)
 
 
