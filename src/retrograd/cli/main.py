@@ -1,0 +1,76 @@
+"""The command ``retrograd``: its verbs, and how every failure ends in one sentence and a code.
+
+Exit codes: 0 done; 2 input or usage refused; 1 anything else that failed; 130 and 143 interrupted
+and terminated, after saving. Verbs are registered by name and imported when called, so that
+``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from retrograd import __version__
+from retrograd.tensor.errors import InputError, RetrogradError
+
+VERBS = {
+    "train": "Train a network on a table, and keep the best.",
+    "test": "Open the sealed test part once and print an honest estimate.",
+    "predict": "Predict the rows of a table with a trained network.",
+    "explain": "Show one row's forward pass, loss, backward pass and update in numbers.",
+    "check": "Check the network's gradients against finite differences on your data.",
+    "ops": "List every operation with its formula and its derivative.",
+}
+
+
+def build_app() -> App:
+    """Return the command-line application, with no verb imported yet."""
+    app = App(
+        name="retrograd",
+        help="Train neural networks by backpropagation, and see every number on the way.",
+        help_epilogue="Start with: retrograd train digits",
+        version=__version__,
+        version_flags=["--version"],
+        help_format="plaintext",
+    )
+    for verb, summary in VERBS.items():
+        app.command(f"retrograd.cli.{verb}:{verb}", name=verb, help=summary)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; console entry point."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = build_app()(
+            tokens, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+        return int(code or 0)
+    except CycloptsError as error:
+        return _refuse(" ".join(str(error).split()), 2)
+    except RetrogradError as error:
+        return _refuse(str(error), 2 if isinstance(error, InputError) else 1)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _refuse("interrupted", 130)
+    except MemoryError:
+        return _refuse("out of memory: use fewer rows, a smaller network or a smaller batch", 1)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        return _refuse(f"the system refused{place}: {error.strerror or error}", 1)
+
+
+def _refuse(sentence: str, code: int) -> int:
+    print(f"retrograd: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

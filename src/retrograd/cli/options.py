@@ -1,0 +1,143 @@
+"""The flags of ``retrograd train``: each is an option of `retrograd.recipe.config` by its own name.
+
+A flag that is not given is left out, and the recipe chooses; the run's config.toml holds what was
+chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from retrograd.recipe.config import (
+    ActivationName,
+    LossName,
+    NormalizationName,
+    OptimizerName,
+    ScheduleName,
+    Task,
+)
+
+DATA = Group.create_ordered("Data")
+NETWORK = Group.create_ordered("Network")
+UPDATE = Group.create_ordered("Loss and update")
+STOPPING = Group.create_ordered("Stopping")
+
+
+def _flag(group: Group, words: str, **settings: Any) -> Parameter:
+    return Parameter(group=group, help=words, **settings)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Everything that can be chosen about a run."""
+
+    task: Annotated[
+        Task | None, _flag(DATA, "What kind of prediction; inferred from the target if not given.")
+    ] = None
+    kinds: Annotated[
+        list[str] | None,
+        _flag(DATA, "Correct a column's kind: COLUMN=number|category|boolean|date|drop.",
+              name="--kind", negative=""),
+    ] = None  # fmt: skip
+    validation: Annotated[
+        float | None, _flag(DATA, "Fraction of rows that choose the best epoch. [0.15]")
+    ] = None
+    test: Annotated[
+        float | None, _flag(DATA, "Fraction of rows sealed until `retrograd test`. [0.15]")
+    ] = None
+    stratify: Annotated[
+        bool | None, _flag(DATA, "Whether every part gets its share of each class. [yes]")
+    ] = None
+    hidden: Annotated[
+        str | None,
+        _flag(NETWORK, "Units of each hidden layer, such as 64,32; 0 for none."),
+    ] = None
+    activation: Annotated[
+        ActivationName | None, _flag(NETWORK, "Function after each hidden layer.")
+    ] = None
+    dropout: Annotated[
+        float | None, _flag(NETWORK, "Fraction of hidden units dropped in each step.")
+    ] = None
+    normalization: Annotated[
+        NormalizationName | None, _flag(NETWORK, "Normalisation between layers.")
+    ] = None
+    loss: Annotated[
+        LossName | None, _flag(UPDATE, "Loss of a regression; classes use cross-entropy.")
+    ] = None
+    optimizer: Annotated[OptimizerName | None, _flag(UPDATE, "How weights follow gradients.")] = (
+        None
+    )
+    learning_rate: Annotated[float | None, _flag(UPDATE, "Length of each update.")] = None
+    schedule: Annotated[
+        ScheduleName | None, _flag(UPDATE, "How the learning rate changes over the run.")
+    ] = None
+    warm_up: Annotated[
+        float | None, _flag(UPDATE, "Part of the run in which the learning rate rises.")
+    ] = None
+    batch_size: Annotated[int | None, _flag(UPDATE, "Rows in each step.")] = None
+    weight_decay: Annotated[float | None, _flag(UPDATE, "L2: pull of weights towards zero.")] = None
+    l1: Annotated[float | None, _flag(UPDATE, "L1: pull that makes weights exactly zero.")] = None
+    clip: Annotated[float | None, _flag(UPDATE, "Longest gradient, by its global norm.")] = None
+    ema: Annotated[
+        float | None, _flag(UPDATE, "Decay of averaged weights, such as 0.999, used at the end.")
+    ] = None
+    accumulate: Annotated[
+        int | None, _flag(UPDATE, "Batches whose gradients are averaged into one update.")
+    ] = None
+    label_smoothing: Annotated[
+        float | None, _flag(UPDATE, "Part of each label spread over all classes.")
+    ] = None
+    balanced: Annotated[
+        bool | None, _flag(UPDATE, "Weight classes by their rarity.", negative="")
+    ] = None
+    epochs: Annotated[int | None, _flag(STOPPING, "Most passes over the training rows.")] = None
+    steps: Annotated[int | None, _flag(STOPPING, "Most updates.")] = None
+    time: Annotated[str | None, _flag(STOPPING, "Longest training time: 90s, 5m or 1h.")] = None
+    until: Annotated[
+        str | None, _flag(STOPPING, 'Stop when reached: "loss<0.1", "accuracy>0.95".')
+    ] = None
+    patience: Annotated[
+        int | None, _flag(STOPPING, "Epochs without improvement before the best weights return.")
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        _flag(STOPPING, "Relative change of the loss below which it has converged."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given, by the recipe's names."""
+        chosen = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        if chosen.pop("balanced", False):
+            chosen["class_weights"] = "balanced"
+        if "hidden" in chosen:
+            chosen["hidden"] = _sizes(chosen["hidden"])
+        if "kinds" in chosen:
+            chosen["kinds"] = dict(map(_column_kind, chosen["kinds"]))
+        return chosen
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Return the sizes in "64,32"; raises InputError if they are no whole numbers."""
+    from retrograd.tensor.errors import InputError
+
+    try:
+        sizes = tuple(int(size) for size in text.replace("x", ",").split(","))
+    except ValueError:
+        raise InputError(f"--hidden {text}", "it is not a list of sizes", "write 64,32") from None
+    return () if sizes == (0,) else sizes
+
+
+def _column_kind(text: str) -> tuple[str, str]:
+    """Return (column, kind) of ``COLUMN=kind``; raises InputError for anything else."""
+    from retrograd.tensor.errors import InputError
+
+    column, equals, kind = text.rpartition("=")
+    if not equals or not column:
+        raise InputError(f"--kind {text}", "it is not COLUMN=kind", "write --kind zip=category")
+    return column, kind
