@@ -1,7 +1,7 @@
 """Every page of the documentation runs.
 
 A ```python block is executed, in the order of its page, with one set of names a page and in an
-empty directory; lines with `>>>` are compared with what follows them. Other fences (text, console,
+empty directory; if it starts with `>>>`, what follows such lines is compared with what they print. Other fences (text, console,
 toml) are for reading, except the README's ```sh block: a slow test runs its lines.
 """
 
@@ -34,7 +34,7 @@ def blocks(page: Path, kind: str) -> Iterator[tuple[int, str]]:
 
 
 def run_block(page: Path, line: int, code: str, names: dict[str, Any]) -> None:
-    if ">>>" not in code:
+    if not code.lstrip().startswith(">>>"):
         exec(compile("\n" * line + code, page, "exec"), names)
         return
     test = doctest.DocTestParser().get_doctest(code, names, page.name, str(page), line)
