@@ -1,0 +1,1 @@
+"""From a schema to a network and one run: the main job's heart."""
