@@ -1,0 +1,42 @@
+"""Tables: read, understood, split, turned into numbers, and cut into batches.
+
+Everything here is NumPy; the training floor makes tensors of it.
+"""
+
+from retrograd.data.batches import Batch, batch_rows, batches
+from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn
+from retrograd.data.preprocess import Preprocessor, fit_preprocessor
+from retrograd.data.report import ColumnReport, describe
+from retrograd.data.rows import duplicates_across, row_hashes, rows_digest
+from retrograd.data.schema import ColumnKind, ColumnSchema, Schema, Task, infer_schema
+from retrograd.data.split import Split, split_rows, split_table
+from retrograd.data.table import Table, read_table
+from retrograd.data.targets import target_values
+
+__all__ = [
+    "Batch",
+    "Column",
+    "ColumnKind",
+    "ColumnReport",
+    "ColumnSchema",
+    "DateColumn",
+    "NumberColumn",
+    "Preprocessor",
+    "Schema",
+    "Split",
+    "Table",
+    "Task",
+    "TextColumn",
+    "batch_rows",
+    "batches",
+    "describe",
+    "duplicates_across",
+    "fit_preprocessor",
+    "infer_schema",
+    "read_table",
+    "row_hashes",
+    "rows_digest",
+    "split_rows",
+    "split_table",
+    "target_values",
+]
