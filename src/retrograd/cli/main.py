@@ -17,27 +17,33 @@ from retrograd import __version__
 from retrograd.tensor.errors import InputError, RetrogradError
 
 VERBS = {
-    "train": "Train a network on a table, and keep the best.",
-    "test": "Open the sealed test part once and print an honest estimate.",
-    "predict": "Predict the rows of a table with a trained network.",
-    "explain": "Show one row's forward pass, loss, backward pass and update in numbers.",
-    "check": "Check the network's gradients against finite differences on your data.",
-    "ops": "List every operation with its formula and its derivative.",
+    "train": ("Train a network on a table, and keep the best.", "shop.csv bought"),
+    "test": ("Open the sealed test part once and print an honest estimate.", "runs/digits-1"),
+    "predict": ("Predict the rows of a table with a trained network.", "runs/shop-1 new.csv"),
+    "explain": (
+        "Show one row's forward pass, loss, backward pass and update in numbers.",
+        "runs/digits-1 --row 17",
+    ),
+    "check": ("Check your network's gradients against finite differences.", "runs/digits-1"),
+    "ops": ("List every operation with its formula and its derivative.", "matmul"),
 }
+"""What each verb does, and an example of what to give it."""
 
 
 def build_app() -> App:
     """Return the command-line application, with no verb imported yet."""
     app = App(
         name="retrograd",
-        help="Train neural networks by backpropagation, and see every number on the way.",
-        help_epilogue="Start with: retrograd train digits",
+        help="Train neural networks by backpropagation, and see every number on the way.\n\n"
+        "Start with: retrograd train digits",
         version=__version__,
         version_flags=["--version"],
         help_format="plaintext",
+        suppress_keyboard_interrupt=False,
     )
-    for verb, summary in VERBS.items():
-        app.command(f"retrograd.cli.{verb}:{verb}", name=verb, help=summary)
+    for verb, (summary, example) in VERBS.items():
+        words = f"{summary}\n\nFor example: retrograd {verb} {example}"
+        app.command(f"retrograd.cli.{verb}:{verb}", name=verb, help=words)
     return app
 
 

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import json
 import textwrap
-from typing import Annotated
 
-from cyclopts import Parameter
+from retrograd.cli.output import Output
+
+_OUTPUT = Output()
 
 
-def ops(
-    name: str | None = None, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False
-) -> None:
+def ops(name: str | None = None, /, *, output: Output = _OUTPUT) -> None:
     """List every operation with its formula and its derivative.
-
-    Examples: retrograd ops; retrograd ops matmul
 
     Args:
         name: show only the operations whose names contain this.
-        as_json: print one JSON list instead of text.
+        output: how to print it.
     """
     rows = operations(name or "")
-    if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
-        return
+    lines = []
     for row in rows:
-        print(f"{row['op']}  ({row['family']}, ops/{row['file']})")
+        lines.append(f"{row['op']}  ({row['family']}, ops/{row['file']})")
         for label in ("what", "gradient"):
             text = f"{label:>8}  {row[label]}"
-            print(textwrap.fill(text, 80, subsequent_indent=" " * 10))
-    print(f"\n{len(rows)} operations; every other function is made of these.")
+            lines += textwrap.wrap(text, 80, subsequent_indent=" " * 10, drop_whitespace=True)
+    lines.append(f"\n{len(rows)} operations; every other function is made of these.")
+    output.result(rows, lines)
 
 
 def operations(part: str) -> list[dict[str, str]]:
