@@ -26,13 +26,34 @@ class Output:
     """How a command speaks; every verb has these flags."""
 
     as_json: Annotated[
-        bool, Parameter(name="--json", negative="", group=GROUP, help="Print one JSON object.")
+        bool,
+        Parameter(
+            name="--json",
+            negative="",
+            group=GROUP,
+            show_default=False,
+            help="Print one JSON object.",
+        ),
     ] = False
     quiet: Annotated[
-        bool, Parameter(name="--quiet", negative="", group=GROUP, help="Print the result only.")
+        bool,
+        Parameter(
+            name="--quiet",
+            negative="",
+            group=GROUP,
+            show_default=False,
+            help="Print the result only.",
+        ),
     ] = False
     ascii: Annotated[
-        bool, Parameter(name="--ascii", negative="", group=GROUP, help="Use plain ASCII marks.")
+        bool,
+        Parameter(
+            name="--ascii",
+            negative="",
+            group=GROUP,
+            show_default=False,
+            help="Use plain ASCII marks.",
+        ),
     ] = False
 
     def talk(self, text: str = "") -> None:
