@@ -1,4 +1,4 @@
-"""Arithmetic, elementwise: add, subtract, multiply, divide, negative."""
+"""Arithmetic, elementwise: add, subtract, multiply, divide, negative, square."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from retrograd.ops.families import Binary, Unary, apply_binary, apply_unary
 from retrograd.tensor.element import Element, call
-from retrograd.tensor.tensor import Tensor, TensorLike
+from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
 from retrograd.tensor.types import Array
 
 
@@ -147,3 +147,13 @@ def negative(x: TensorLike) -> Tensor:
     tensor([-1.,  2.], float32[2])
     """
     return apply_unary(Negative(), x)
+
+
+def square(x: TensorLike) -> Tensor:
+    """Return x * x.
+
+    >>> square([1.0, -3.0])
+    tensor([1., 9.], float32[2])
+    """
+    x = as_tensor(x)
+    return multiply(x, x)

@@ -147,10 +147,10 @@ def apply_binary(asked: str, op: Op, x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def stretch(asked: str, *values: TensorLike) -> tuple[Tensor, ...]:
-    """Return the values as tensors of one shape; Python numbers take the first tensor's dtype."""
+    """Return the values as tensors of one shape; Python numbers take the dtype of the others."""
     from retrograd.ops.movement import broadcast_to
 
-    like = next((v for v in values if isinstance(v, Tensor)), None)
+    like = next((as_tensor(v) for v in values if type(v) not in (float, int, bool)), None)
     tensors = [as_tensor(v, like) for v in values]
     shapes = [t.shape for t in tensors]
     if all(shape == shapes[0] for shape in shapes):
