@@ -19,12 +19,8 @@ Rows = npt.NDArray[np.int64]
 Levels = npt.NDArray[Any]  # of numpy.dtypes.StringDType: 16 bytes a text instead of a Python object
 
 # One list for every kind of source, so that a table means the same as CSV, Parquet or DataFrame.
-MISSING_TEXTS = frozenset(
-    # fmt: off
-    ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan",
-     "NULL", "Null", "null", "NaT", "?"]
-    # fmt: on
-)
+_MISSING_WORDS = "NA N/A n/a #N/A #NA <NA> NaN nan NAN -NaN -nan NULL Null null NaT ?"
+MISSING_TEXTS = frozenset(_MISSING_WORDS.split()) | {""}
 _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII
 )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from retrograd.data.columns import Rows, number_of
 from retrograd.tensor.errors import DataError
 
-BLOCK_BYTES = 8 << 20  # read at once: larger ones cost memory, smaller ones time
+BLOCK_BYTES = 4 << 20  # read at once: larger ones cost memory, smaller ones time
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 Places = npt.NDArray[np.int64]
 

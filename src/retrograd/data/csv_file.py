@@ -35,15 +35,17 @@ _NO_CODE = 2**32 - 1  # becomes -1 as int32
 
 @dataclass(eq=False)
 class _Pass:
-    """One pass over a file: which columns are read how, and the cells so far, block by block."""
+    """One pass over a file: which columns are read how, and their cells so far."""
 
     numbers: list[int]
     texts: list[int]
     categories: dict[int, Any]  # polars' table of distinct texts, one for each text column
-    floats: list[npt.NDArray[np.float64]] = field(default_factory=list)  # (numbers, rows) each
-    codes: list[Codes] = field(default_factory=list)  # (texts, rows) each
+    floats: npt.NDArray[np.float64]  # (numbers, rows at most)
+    codes: Codes  # (texts, rows at most)
     lines: list[Rows] = field(default_factory=list)
+    rows: int = 0  # so far
     odd: set[int] = field(default_factory=set)  # number columns that turned out to be none
+    held: Any = None  # an empty frame: polars forgets texts that no living column refers to
 
 
 def read_text(file: BinaryIO, path: Path, asked: str) -> Table:
@@ -55,37 +57,59 @@ def read_text(file: BinaryIO, path: Path, asked: str) -> Table:
 
     check_memory(file.seek(0, 2), asked)
     header = read_header(file, path.suffix.lower(), asked)
-    first = _pass_over(file, header, None, asked)
-    if not first.lines:
+    most = _count_lines(file)
+    first = _pass_over(file, header, None, most, asked)
+    if not first.rows:
         raise DataError(asked, "the file has a header but no rows", "give rows")
     lines = _lines(first.lines)
     columns = _texts(first, header, lines, asked)
     columns |= _numbers(first, header)
     if first.odd:
-        second = _pass_over(file, header, sorted(first.odd), asked)
-        if sum(map(len, second.lines)) != len(lines):
+        second = _pass_over(file, header, sorted(first.odd), most, asked)
+        if second.rows != first.rows:
             raise DataError(asked, "the file changed while it was read", "read it again")
         columns |= _texts(second, header, lines, asked)
     ordered = {name: columns[name] for name in header.names}
     return Table(str(path), ordered, notes=header.notes, lines=lines)
 
 
-def _pass_over(file: BinaryIO, header: Header, texts: list[int] | None, asked: str) -> _Pass:
+def _count_lines(file: BinaryIO) -> int:
+    """Return how many rows the file has at most.
+
+    Cells are written where they stay, in memory for that many rows: joining blocks afterwards
+    would need twice the memory, and what is never written takes none.
+    """
+    file.seek(0)
+    count = 1
+    while content := file.read(1 << 20):
+        count += content.count(b"\n")
+    return count
+
+
+def _pass_over(
+    file: BinaryIO, header: Header, texts: list[int] | None, most: int, asked: str
+) -> _Pass:
     """Read all columns, or only some of them, these as texts."""
-    plan = None if texts is None else _plan([], texts)
+    plan = None if texts is None else _plan([], texts, most)
     for block in blocks(file, header, asked):
         if plan is None:
             numbers = _look_like_numbers(block)
             others = sorted(set(range(len(header.names))) - set(numbers))
-            plan = _plan(numbers, others)
+            plan = _plan(numbers, others, most)
         _read_block(block, header, plan, asked)
-    return plan or _plan([], [])
+    return plan or _plan([], [], 0)
 
 
-def _plan(numbers: list[int], texts: list[int]) -> _Pass:
+def _plan(numbers: list[int], texts: list[int], most: int) -> _Pass:
     import polars as pl
 
-    return _Pass(numbers, texts, {place: pl.Categories.random() for place in texts})
+    return _Pass(
+        numbers,
+        texts,
+        {place: pl.Categories.random() for place in texts},
+        floats=np.empty((len(numbers), most)),
+        codes=np.empty((len(texts), most), dtype=np.int32),
+    )
 
 
 def _look_like_numbers(block: Block) -> list[int]:
@@ -130,14 +154,19 @@ def _read_block(block: Block, header: Header, plan: _Pass, asked: str) -> None:
         found = f"rows cannot be told apart after line {int(block.lines[0])}"
         raise DataError(asked, found, "look for quotes and line ends inside cells there")
     plan.lines.append(block.lines)
+    rows = slice(plan.rows, plan.rows + frame.height)
+    if rows.stop > plan.codes.shape[1]:
+        raise DataError(asked, "the file changed while it was read", "read it again")
+    plan.rows = rows.stop
+    plan.held = frame.clear() if plan.held is None else plan.held
     if plan.numbers:
         values = frame.select(str(i) for i in plan.numbers).to_numpy().T
         plan.odd |= _odd_columns(block, plan.numbers, values)
-        plan.floats.append(values)
+        plan.floats[:, rows] = values
     if plan.texts:
         physical = pl.col([str(i) for i in plan.texts]).to_physical().fill_null(_NO_CODE)
-        codes = frame.select(physical).to_numpy().T
-        plan.codes.append(codes.astype(np.uint32, copy=False).view(np.int32))
+        codes = frame.select(physical).to_numpy().T.astype(np.uint32, copy=False)
+        plan.codes[:, rows] = codes.view(np.int32)
 
 
 def _odd_columns(block: Block, numbers: list[int], values: npt.NDArray[np.float64]) -> set[int]:
@@ -184,33 +213,20 @@ def _lines(parts: list[Rows]) -> range | Rows:
 
 
 def _numbers(read: _Pass, header: Header) -> dict[str, Column]:
-    """Return the number columns that stayed numbers, each one row of a single array."""
-    kept = [i for i, place in enumerate(read.numbers) if place not in read.odd]
-    joined = _joined(read.floats, kept, np.float64)
-    return {header.names[read.numbers[i]]: NumberColumn(joined[j]) for j, i in enumerate(kept)}
-
-
-def _joined(blocks: list[Any], kept: list[int], kind: Any) -> npt.NDArray[Any]:
-    """Return rows `kept` of blocks (columns, rows) side by side; each block is freed at once."""
-    total = sum(block.shape[1] for block in blocks)
-    joined = np.empty((len(kept), total), dtype=kind)
-    start = 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        joined[:, start : start + block.shape[1]] = block[kept]
-        start += block.shape[1]
-    return joined
+    """Return the number columns that stayed numbers."""
+    return {
+        header.names[place]: NumberColumn(values[: read.rows])
+        for place, values in zip(read.numbers, read.floats, strict=True)
+        if place not in read.odd
+    }
 
 
 def _texts(read: _Pass, header: Header, lines: Any, asked: str) -> dict[str, Column]:
     """Return the text columns, settled: numbers, dates, booleans or texts."""
     import polars as pl
 
-    joined = _joined(read.codes, list(range(len(read.texts))), np.int32)
     columns = {}
-    for i, place in enumerate(read.texts):
-        codes = joined[i]
+    for place, codes in zip(read.texts, read.codes[:, : read.rows], strict=True):
         size = int(codes.max()) + 1
         physical = pl.Series(np.arange(size, dtype=np.uint32))
         texts = physical.cat.to(pl.Categorical(read.categories[place])).cast(pl.String).to_list()
