@@ -32,11 +32,19 @@ def search(at: Callable[[float], Point], start: Point, first: float) -> tuple[Po
 
     If rounding, or 25 looks, leave none, it is the lowest point seen that decreases enough: at
     worst the start itself. A loss that is not finite counts as too high. Source: Nocedal & Wright
-    2006, algorithm 3.5. """ before, t = start, first for looks in range(1, MOST_LOOKS + 1): here =
-    at(t) if not _falls_enough(here, start) or (looks > 1 and here.loss >= before.loss): return
-    _zoom(at, start, before, here, looks) if abs(here.slope) <= -ENOUGH_FLATTENING * start.slope:
-    return here, looks if here.slope >= 0: return _zoom(at, start, here, before, looks) before, t =
-    here, 2 * t return before, MOST_LOOKS
+    2006, algorithm 3.5.
+    """
+    before, t = start, first
+    for looks in range(1, MOST_LOOKS + 1):
+        here = at(t)
+        if not _falls_enough(here, start) or (looks > 1 and here.loss >= before.loss):
+            return _zoom(at, start, before, here, looks)
+        if abs(here.slope) <= -ENOUGH_FLATTENING * start.slope:
+            return here, looks
+        if here.slope >= 0:
+            return _zoom(at, start, here, before, looks)
+        before, t = here, 2 * t
+    return before, MOST_LOOKS
 
 
 def _zoom(
