@@ -189,8 +189,13 @@ def _first_row_end(content: bytes) -> int:
     return stop if stop >= 0 else len(content) - 1
 
 
-def _framed(content: bytes, header: Header, line: int, asked: str) -> Iterator[Block]:
-    """Yield the block of these rows, or nothing if all lines are empty."""
+def _framed(
+    content: bytes, header: Header, line: int, asked: str, known: Rows | None = None
+) -> Iterator[Block]:
+    """Yield the block of these rows, or nothing if all lines are empty.
+
+    known: the line of each row, where empty lines have already been taken out.
+    """
     width = len(header.names)
     numbers = np.frombuffer(content, dtype=np.uint8)
     newlines = np.flatnonzero(numbers == _NEWLINE)
@@ -201,13 +206,12 @@ def _framed(content: bytes, header: Header, line: int, asked: str) -> Iterator[B
         marks = marks[np.searchsorted(quotes, marks) % 2 == 0]
     is_end = numbers[marks] == _NEWLINE
     begins = np.concatenate([[0], marks[is_end][:-1] + 1]).astype(np.int64)
-    lines = line + np.searchsorted(newlines, begins)
+    lines = line + np.searchsorted(newlines, begins) if known is None else known
     cells = np.diff(np.flatnonzero(is_end), prepend=-1)
-    if (cells != width).any() or width == 1:
-        without = _without_empty_lines(content, numbers, begins, marks[is_end], width)
-        if without is not None:
-            for block in _framed(without[0], header, line, asked) if without[0] else ():
-                yield Block(block.content, block.starts, block.ends, lines[without[1]])
+    if (cells != width).any():
+        full, rows = _without_empty_lines(content, numbers, begins, marks[is_end])
+        if len(rows) < len(lines):
+            yield from _framed(full, header, line, asked, lines[rows]) if full else ()
             return
         _check_width(cells, lines, header, asked)
     ends = marks.reshape(-1, width)
@@ -217,18 +221,15 @@ def _framed(content: bytes, header: Header, line: int, asked: str) -> Iterator[B
 
 
 def _without_empty_lines(
-    content: bytes, numbers: npt.NDArray[np.uint8], begins: Places, stops: Places, width: int
-) -> tuple[bytes, Places] | None:
-    """Return the content without empty lines and the rows that are left, or None if none is empty.
+    content: bytes, numbers: npt.NDArray[np.uint8], begins: Places, stops: Places
+) -> tuple[bytes, Places]:
+    """Return the content without empty lines, and which rows are left.
 
-    In a file of one column an empty line is a missing cell, so only those at its end go.
+    Not asked for files of one column: there an empty line is a missing cell.
     """
     size = stops - begins
     empty = (size == 0) | ((size == 1) & (numbers[begins] == _RETURN))
-    if width == 1 or not empty.any():
-        return None
-    keep = np.repeat(~empty, size + 1)
-    return numbers[keep].tobytes(), np.flatnonzero(~empty)
+    return numbers[np.repeat(~empty, size + 1)].tobytes(), np.flatnonzero(~empty)
 
 
 def _check_width(cells: Places, lines: Rows, header: Header, asked: str) -> None:
