@@ -1,0 +1,1 @@
+"""The training loop: state, step, `fit` as a generator of events, stopping, checkpoints, runs."""
