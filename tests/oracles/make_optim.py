@@ -28,6 +28,8 @@ Build = Callable[[torch.Tensor, torch.Tensor], Optimizers]
 
 # Muon orthogonalises in bfloat16, for speed on a GPU; the comparison is of the algorithm.
 torch.Tensor.bfloat16 = torch.Tensor.clone
+# NAdam's product of momenta has the default dtype, whatever the parameters have.
+torch.set_default_dtype(torch.float64)
 
 
 def loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

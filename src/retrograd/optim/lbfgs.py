@@ -90,6 +90,9 @@ def minimise(
             first = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(here.gradient).sum()))
             there, asked = search(ray, start, first)
             looks += asked
+            if there.t == 0:
+                reason = "no step lowers the loss: it is at rounding, or its gradient is wrong"
+                continue
             if there.loss >= here.loss - loss_tolerance * abs(here.loss):
                 reason, is_converged = f"the loss falls by less than {loss_tolerance:g} of it", True
             x = x + there.t * direction
@@ -155,7 +158,10 @@ def _ray(
 
 
 def _direction(gradient: Vector, pairs: deque[Pair]) -> Vector:
-    """Return -H g by the two loops of algorithm 7.4; steepest descent while nothing is known."""
+    """Return -H g by the two loops of algorithm 7.4; steepest descent while nothing is known.
+
+    Forgets the pairs if rounding has spoilt them.
+    """
     q, shares = -gradient, []
     for pair in reversed(pairs):
         share = pair.scale * (pair.move @ q)
@@ -166,6 +172,9 @@ def _direction(gradient: Vector, pairs: deque[Pair]) -> Vector:
         q = q / (newest.scale * (newest.change @ newest.change))
     for pair, share in zip(pairs, reversed(shares), strict=True):
         q = q + pair.move * (share - pair.scale * (pair.change @ q))
+    if q @ gradient >= 0:  # only by rounding: every pair kept has curvature
+        pairs.clear()
+        return -gradient
     return q
 
 
