@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from retrograd.tensor.errors import InputError
+from retrograd.train.stopping import until
 
 Task = Literal["binary", "multiclass", "regression"]
 OptimizerName = Literal[
@@ -134,7 +135,7 @@ class StoppingConfig:
         if self.time is not None:
             seconds(self.time)
         if self.until is not None:
-            condition(self.until)
+            until(self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,23 +219,6 @@ def seconds(text: str) -> float:
             f"time={text!r}", "it is not a length of time", 'write "90s", "5m" or "1h"'
         )
     return float(found[1]) * _UNITS[found[2] or "s"]
-
-
-def condition(text: str) -> tuple[str, Literal["<", ">"], float]:
-    """Return a stopping condition as (metric, direction, bound); raises InputError.
-
-    >>> condition("loss<0.1")
-    ('loss', '<', 0.1)
-    """
-    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*([<>])=?\s*([-+.\deE]+)\s*", text)
-    try:
-        if found is not None:
-            return found[1], "<" if found[2] == "<" else ">", float(found[3])
-    except ValueError:
-        pass
-    raise InputError(
-        f"until={text!r}", "it is not a condition on a metric", 'write "loss<0.1" or "accuracy>0.9"'
-    )
 
 
 def _require_range(name: str, value: float | None, low: float, high: float) -> None:

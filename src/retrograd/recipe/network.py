@@ -1,0 +1,214 @@
+"""The network and how it is trained, for a table of this size: what is chosen where nobody chose.
+
+docs/decisions holds why the defaults are these, and what was tried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd import nn, ops, optim
+from retrograd.optim import LearningRate, Optimizer, Schedule
+from retrograd.recipe.config import Config, OptimizationConfig, ScheduleName
+from retrograd.recipe.names import ACTIVATIONS, LOSSES, OPTIMIZERS
+from retrograd.tensor.errors import InputError
+from retrograd.tensor.tensor import Tensor, tensor
+from retrograd.tensor.types import Array
+
+Loss = Callable[..., Tensor]
+
+
+class Size(NamedTuple):
+    """What a network is chosen for: training rows, features, and outputs (classes, or 1)."""
+
+    rows: int
+    features: int
+    outputs: int
+
+
+def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
+    """Return the config with every open choice made, so that it repeats the run by itself.
+
+    >>> choose(Config(), Size(1257, 64, 10), is_validated=True).network.activation
+    'relu'
+    """
+    network, optimization, stopping = config.network, config.optimization, config.stopping
+    batch_size = _or(optimization.batch_size, default_batch_size(size.rows))
+    optimizer = _or(optimization.optimizer, "adamw")
+    # Of a run that only time ends nobody knows the length, which a cycle would have to fit.
+    is_open = stopping.epochs is None and stopping.steps is None and stopping.time is not None
+    epochs = None if is_open or stopping.steps else default_epochs(size.rows, batch_size)
+    return dataclasses.replace(
+        config,
+        network=dataclasses.replace(
+            network,
+            hidden=_or(network.hidden, default_hidden(size)),
+            activation=_or(network.activation, "relu"),
+            dropout=_or(network.dropout, 0.1),
+            normalization=_or(network.normalization, "none"),
+        ),
+        optimization=dataclasses.replace(
+            optimization,
+            optimizer=optimizer,
+            learning_rate=_or(optimization.learning_rate, default_rate(optimizer)),
+            schedule=_or(optimization.schedule, "reduce_on_plateau" if is_open else "one_cycle"),
+            warm_up=_or(optimization.warm_up, 0.1),
+            weight_decay=_or(optimization.weight_decay, 0.01),
+            batch_size=batch_size,
+            loss=_or(optimization.loss, "mean_squared_error" if size.outputs == 1 else None),
+        ),
+        stopping=dataclasses.replace(
+            stopping,
+            epochs=_or(stopping.epochs, epochs),
+            patience=_or(stopping.patience, 20 if is_validated else None),
+        ),
+    )  # fmt: skip
+
+
+def _or(given: Any, default: Any) -> Any:
+    return default if given is None else given
+
+
+def default_hidden(size: Size) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers: more for more rows, so that few rows do not overfit.
+
+    >>> default_hidden(Size(100, 4, 3)), default_hidden(Size(30_000, 26, 1))
+    ((32, 16), (128, 64))
+    """
+    if size.rows < 500:
+        return (32, 16)
+    if size.rows < 5000:
+        return (64, 32) if size.features < 32 else (128, 64)
+    return (128, 64)
+
+
+def default_batch_size(rows: int) -> int:
+    """Return a power of two near rows / 40, from 16 to 256.
+
+    >>> default_batch_size(100), default_batch_size(1257), default_batch_size(40_000)
+    (16, 32, 256)
+    """
+    return int(min(256, max(16, 2 ** round(math.log2(max(rows, 1) / 40)))))
+
+
+def default_epochs(rows: int, batch_size: int) -> int:
+    """Return how many epochs make about 6,000 steps, from 30 to 200.
+
+    >>> default_epochs(1257, 32), default_epochs(37_000, 256)
+    (150, 41)
+    """
+    return int(min(200, max(30, 6000 // max(1, math.ceil(rows / batch_size)))))
+
+
+def default_rate(optimizer: str) -> float:
+    """Return the largest learning rate of an optimizer: its size of a step for weights near 1."""
+    rates = {"sgd": 0.1, "momentum": 0.05, "nesterov": 0.05, "adagrad": 0.02, "adadelta": 1.0}
+    return {**rates, "lion": 3e-4, "muon": 0.02}.get(optimizer, 0.003)
+
+
+def build_network(config: Config, size: Size) -> nn.Sequential:
+    """Return the fresh network of a chosen config.  x (n, features) -> (n, outputs)"""
+    network = config.network
+    kinds: Mapping[str, Callable[..., nn.Layer]]
+    kinds = {"batch": nn.BatchNorm.init, "layer": nn.LayerNorm.init}
+    assert network.activation is not None
+    return nn.mlp(
+        ops.fold_in(ops.key(config.seed), 0),
+        (size.features, *(network.hidden or ()), size.outputs),
+        activation=ACTIVATIONS[network.activation],
+        dropout=network.dropout or 0.0,
+        normalization=kinds.get(network.normalization or "none"),
+    )
+
+
+def build_loss(config: OptimizationConfig, size: Size, labels: Array) -> Loss:
+    """Return the loss of a chosen config: ``loss(predictions, targets, *, weights=None)``.
+
+    Classes: softmax cross-entropy of logits (n, classes), two classes included. Amounts: (n, 1).
+    Balanced class weights are n / (classes * count of the class) over the training labels.
+    """
+    if size.outputs == 1:
+        _refuse_class_options(config)
+        return LOSSES[config.loss or "mean_squared_error"]
+    if config.loss is not None:
+        raise InputError(
+            f"loss={config.loss!r} for classes", "it is a loss for amounts", "leave loss out"
+        )
+    weights = None
+    if config.class_weights == "balanced":
+        counts = np.maximum(np.bincount(labels, minlength=size.outputs), 1)
+        weights = tensor((len(labels) / (size.outputs * counts)).astype(np.float32))
+    if weights is None and not config.label_smoothing:
+        return nn.cross_entropy
+    return functools.partial(
+        nn.cross_entropy, label_smoothing=config.label_smoothing, class_weights=weights
+    )
+
+
+def _refuse_class_options(config: OptimizationConfig) -> None:
+    for name, is_set in (
+        ("label_smoothing", config.label_smoothing > 0),
+        ("class_weights", config.class_weights != "none"),
+    ):
+        if is_set:
+            raise InputError(f"{name} for amounts", "there are no classes", f"leave {name} out")
+
+
+def build_optimizer(config: OptimizationConfig, steps: int) -> Optimizer:
+    """Return the optimizer of a chosen config, for a run of at most this many steps.
+
+    From the inside: the update with its schedule; decay, on weights and not on biases; L1; clipping
+    of the gradient before these; plateau; averaging; accumulation.
+    """
+    assert config.optimizer is not None
+    assert config.learning_rate is not None
+    rate = config.learning_rate
+    updates = max(1, steps // config.accumulate)
+    schedule = build_schedule(config.schedule, rate, updates, config.warm_up or 0.0)
+    made: Optimizer = OPTIMIZERS[config.optimizer](schedule)
+    made = optim.decoupled_weight_decay(made, config.weight_decay or 0.0, _is_weight)
+    made = optim.l1(made, config.l1, _is_weight) if config.l1 else made
+    made = optim.clip_by_global_norm(made, config.clip) if config.clip else made
+    if config.schedule == "reduce_on_plateau":
+        made = optim.reduce_on_plateau(made, factor=0.3, patience=5)
+    made = optim.ema(made, config.ema) if config.ema else made
+    return optim.accumulate(made, config.accumulate) if config.accumulate > 1 else made
+
+
+def _is_weight(name: str) -> bool:
+    return name.rpartition(".")[2] == "weight"
+
+
+def build_schedule(
+    name: ScheduleName | None, rate: float, steps: int, warm_up: float
+) -> LearningRate:
+    """Return the learning rate over this many updates, whose part ``warm_up`` rises to ``rate``.
+
+    A run of fewer than 8 updates has no room for a schedule and keeps its rate.
+
+    >>> schedule = build_schedule("one_cycle", 0.1, 100, 0.1)
+    >>> [round(float(schedule(step)), 3) for step in (0, 9, 99)]
+    [0.004, 0.1, 0.0]
+    """
+    if name in (None, "constant", "reduce_on_plateau") or steps < 8:
+        return rate
+    if name == "one_cycle":
+        return optim.one_cycle(rate, steps=steps, warm_fraction=min(max(warm_up, 2 / steps), 0.8))
+    rise = int(warm_up * steps)
+    left = max(1, steps - rise)
+    cycle = max(1, left // 7)  # cycles of 1, 2 and 4 parts
+    made: Mapping[str, Callable[[], Schedule]] = {
+        "step": lambda: optim.step_decay(rate, every=max(1, left // 3)),
+        "exponential": lambda: optim.exponential(rate, factor=0.01 ** (1 / left)),
+        "cosine": lambda: optim.cosine(rate, steps=left),
+        "warm_restarts": lambda: optim.warm_restarts(rate, steps=cycle, growth=2),
+        "polynomial": lambda: optim.polynomial(rate, steps=left),
+    }
+    schedule = made[name]()
+    return optim.warm_up(schedule, rise) if rise else schedule
