@@ -89,11 +89,14 @@ def classes(name: str, logits: TensorLike, labels: TensorLike) -> tuple[Tensor, 
     """
     scores, chosen = as_predictions(name, logits), as_tensor(labels)
     asked = f"{name} of logits {scores.type} and labels {chosen.type}"
-    if scores.rank < 2 or scores.shape[-1] < 1:
+    if scores.rank < 2 or scores.shape[-1] < 2:
+        # One class would have probability 1 whatever its score: a loss of 0 that teaches nothing.
+        alone = "logits[..., 0]" if scores.rank > 1 else "logits"
+        loss = "hinge" if name == "hinge" else "binary_cross_entropy"
         raise ShapeError(
             asked,
-            "the logits are not (n, k), one score for each class",
-            "for two classes and one score a row, write nn.binary_cross_entropy(logits, labels)",
+            "the logits are not (n, k), one score for each of two classes or more",
+            f"for two classes and one score a row, write nn.{loss}({alone}, labels)",
         )
     if chosen.shape == scores.shape:
         raise ShapeError(
