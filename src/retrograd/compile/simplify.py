@@ -6,10 +6,12 @@ import numpy as np
 
 from retrograd.compile.graph import Graph, Node, verify
 from retrograd.tensor.op import Op
-from retrograd.tensor.types import Array
+from retrograd.tensor.types import Array, Shape
 
-FOLD_LIMIT = 4096
-"""Largest number of elements that a folded constant may have; larger ones are cheap to remake."""
+FOLD_LIMIT = 2**16
+"""Largest number of elements that a folded constant may have; larger ones are remade each run."""
+SAME_LIMIT = 64
+"""Largest number of elements of constants that are compared, so that equal ones become one."""
 
 
 def simplify(graph: Graph) -> Graph:
@@ -25,7 +27,7 @@ def share(graph: Graph) -> Graph:
     constants = list(graph.constants)
     known: dict[int, Array] = dict(enumerate(constants, len(graph.inputs)))
     # New numbers leave room for constants yet to come: nodes are negative until the end.
-    number: dict[int, int] = {value: value for value in range(graph.first_node)}
+    number = {value: value for value in range(len(graph.inputs))} | _equal_constants(known)
     nodes: list[Node] = []
     seen: dict[tuple[Op, tuple[int, ...]], int] = {}
     for value, node in enumerate(graph.nodes, graph.first_node):
@@ -51,6 +53,18 @@ def share(graph: Graph) -> Graph:
     placed = tuple(Node(n.op, tuple(map(final, n.inputs)), n.type) for n in nodes)
     outputs = tuple(final(number[value]) for value in graph.outputs)
     return Graph(graph.inputs, tuple(constants), placed, outputs)
+
+
+def _equal_constants(known: dict[int, Array]) -> dict[int, int]:
+    """Return each constant's number, that of the first equal one where it is small."""
+    first: dict[tuple[str, Shape, bytes], int] = {}
+    number = {}
+    for value, constant in known.items():
+        number[value] = value
+        if constant.size <= SAME_LIMIT:
+            key = (constant.dtype.str, constant.shape, constant.tobytes())
+            number[value] = first.setdefault(key, value)
+    return number
 
 
 def _fold(node: Node, inputs: list[Array]) -> Array:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from retrograd.tensor.element import Element, Index, Reader, call
 from retrograd.tensor.errors import DTypeError, ShapeError
-from retrograd.tensor.history import apply, same_dtype
+from retrograd.tensor.history import apply, promise, same_dtype
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
 from retrograd.tensor.types import DType, TensorType, broadcast_shapes
@@ -148,7 +148,7 @@ def apply_binary(asked: str, op: Op, x: TensorLike, y: TensorLike) -> Tensor:
 
 def stretch(asked: str, *values: TensorLike) -> tuple[Tensor, ...]:
     """Return the values as tensors of one shape; Python numbers take the dtype of the others."""
-    from retrograd.ops.movement import broadcast_to
+    from retrograd.ops.movement import BroadcastTo, broadcast_to
 
     like = next((as_tensor(v) for v in values if type(v) not in (float, int, bool)), None)
     tensors = [as_tensor(v, like) for v in values]
@@ -156,4 +156,6 @@ def stretch(asked: str, *values: TensorLike) -> tuple[Tensor, ...]:
     if all(shape == shapes[0] for shape in shapes):
         return tuple(tensors)
     shape = broadcast_shapes(asked, *shapes)
+    if any(t.is_traced for t in tensors):
+        return tuple(t if t.shape == shape else promise(BroadcastTo(shape), t) for t in tensors)
     return tuple(broadcast_to(t, shape) for t in tensors)

@@ -39,6 +39,15 @@ def apply(op: Op, *inputs: Tensor) -> Tensor:
     return Tensor(type, array)
 
 
+def promise(op: Op, *inputs: Tensor) -> Tensor:
+    """Return what the op will give, not computed yet even where every input has numbers.
+
+    For constants that meet traced tensors: a program that stretches 0.9 to a matrix should hold
+    one number, not the matrix.
+    """
+    return Tensor(op.result_type(*[x.type for x in inputs]), None, op, inputs)
+
+
 @contextmanager
 def differentiating() -> Iterator[None]:
     """Open a scope in which what is computed from watched tensors remembers its making."""
