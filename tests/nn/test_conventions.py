@@ -192,3 +192,23 @@ def test_description_adds_up() -> None:
     ]
     assert sum(row.size for row in rows) == sum(x.size for x in nn.parameters(net).values())
     assert list(rows[2].statistics) == ["running_mean", "running_variance"]
+
+
+def test_residual_of_a_function_trains() -> None:
+    y, state = nn.Residual(nn.tanh).apply(tensor([0.0, 1.0]), {}, ops.key(0))
+    assert y.numpy().tolist() == pytest.approx([0.0, 1.0 + math.tanh(1.0)])
+    assert state == {}
+
+
+def test_weights_inside_a_compiled_step() -> None:
+    def loss(z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        return nn.cross_entropy(z, y, weights=w, class_weights=w[:2])
+
+    given = tensor([[0.3, -1.0], [2.0, 0.5]]), tensor([1, 0]), tensor([0.5, 2.0])
+    assert compile(loss)(*given).item() == loss(*given).item()
+
+
+def test_a_quotient_of_an_exponential_is_no_softmax_by_itself() -> None:
+    others = ops.exp(tensor([[2.0, 1.0]]))
+    g = grad(lambda x: nn.cross_entropy(ops.exp(x) / others, tensor([1])))(tensor([[0.0, 1.0]]))
+    assert g.shape == (1, 2)
