@@ -138,10 +138,11 @@ class _Decoder:
         if set(record) != keys:
             self.refuse(f"{place} has {sorted(record)} instead of {sorted(keys)}")
 
-    def number(self, value: object, key: str, place: str) -> float:
-        if isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        self.refuse(f"{key} of {place} is not a number")
+    def number(self, value: Any, key: str, place: str) -> float:
+        is_number = isinstance(value, float | int) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
+            self.refuse(f"{key} of {place} is not a number")
+        return float(value)
 
     def tensor(self, present: object, name: str, rank: int) -> Tensor | None:
         if present is False:

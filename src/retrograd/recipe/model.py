@@ -49,7 +49,7 @@ class Model:
         return sum(x.size for x in leaves(self.net).values())
 
     def predict(self, table: Any) -> Predictions:
-        """Return the predictions for a table, or for whatever `read_table` reads; a dict is one row.
+        """Return the predictions for a table, or whatever `read_table` reads, or a row as a dict.
 
         Raises DataError for columns that are missing or not what they were in training.
         """

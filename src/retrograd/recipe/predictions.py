@@ -57,13 +57,13 @@ class Predictions:
 
 
 def outputs_of(net: Any, inputs: Array) -> Array:
-    """Return what a network gives.  inputs (rows, features) -> logits (rows, classes) or (rows, 1)"""
+    """Return what a network gives.  inputs (rows, features) -> (rows, classes), or (rows, 1)"""
     starts = range(0, max(len(inputs), 1), _ROWS_AT_ONCE)
     return np.concatenate([net(from_array(inputs[i : i + _ROWS_AT_ONCE])).numpy() for i in starts])
 
 
 def finite_outputs(net: Any, inputs: Array, asked: str = "predicting") -> Array:
-    """Return `outputs_of` the network; raises NonFiniteError, naming the first row that has none."""
+    """Return `outputs_of`; raises NonFiniteError, naming the first row where they are none."""
     outputs = outputs_of(net, inputs)
     bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
     if len(bad):

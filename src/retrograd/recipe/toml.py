@@ -41,9 +41,9 @@ def read_config(path: str | Path) -> Config:
 
 
 def parse_config(data: bytes | str, asked: str = "reading the config") -> Config:
-    """Return the config that TOML text holds; raises InputError as `read_config` does.
+    r"""Return the config that TOML text holds; raises InputError as `read_config` does.
 
-    >>> parse_config("seed = 7\\n[network]\\nhidden = [8]").network.hidden
+    >>> parse_config("seed = 7\n[network]\nhidden = [8]").network.hidden
     (8,)
     """
     try:

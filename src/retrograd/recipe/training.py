@@ -14,6 +14,7 @@ from retrograd import ops, optim
 from retrograd.data import Batch, batch_rows, batches
 from retrograd.optim import Optimizer
 from retrograd.recipe.config import Config, StoppingConfig, seconds
+from retrograd.recipe.footprint import footprint, require_memory
 from retrograd.recipe.network import (
     Loss,
     Size,
@@ -70,6 +71,7 @@ def make_job(config: Config, outputs: int, train: Part, validation: Part | None)
     """
     size = Size(len(train.inputs), train.inputs.shape[1], outputs)
     config = choose(config, size, is_validated=validation is not None)
+    require_memory(footprint(config, size))
     net = build_network(config, size)
     loss = build_loss(config.optimization, size, train.targets)
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))

@@ -1,0 +1,75 @@
+"""What a run holds in memory, known before it begins: what cannot fit is refused in time."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import NamedTuple
+
+from retrograd.recipe.config import Config
+from retrograd.recipe.network import Size
+from retrograd.tensor.errors import InputError
+
+_NUMBER = 4  # bytes of a float32
+_SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "lion": 1, "muon": 1}
+
+
+class Footprint(NamedTuple):
+    """Bytes: the weights with gradients and optimizer state, one batch's activations, the data."""
+
+    parameters: int
+    training: int
+    batch: int
+    data: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.training + self.batch + self.data
+
+
+def footprint(config: Config, size: Size, table_bytes: int = 0) -> Footprint:
+    """Return what a chosen config takes, from its sizes alone.
+
+    Weights stand there three times (they, their gradients, the best so far), and the optimizer adds
+    its slots; activations stand there about four times, forward and backward.
+
+    >>> from retrograd.recipe.network import choose
+    >>> size = Size(1000, 8, 1)
+    >>> footprint(choose(Config(), size, is_validated=True), size).parameters
+    10756
+    """
+    sizes = (size.features, *(config.network.hidden or ()), size.outputs)
+    numbers = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+    slots = _SLOTS.get(config.optimization.optimizer or "", 2)
+    batch = (config.optimization.batch_size or 1) * sum(sizes) * 4
+    data = size.rows * (size.features + 1)
+    return Footprint(
+        numbers * _NUMBER,
+        numbers * (3 + slots) * _NUMBER,
+        batch * _NUMBER,
+        data * _NUMBER + table_bytes,
+    )
+
+
+def require_memory(needed: Footprint, limit: int | None = None) -> None:
+    """Raise InputError if the weights and a batch cannot fit into this machine's memory.
+
+    ``limit`` is in bytes; by default the memory that the machine has.
+    """
+    limit = machine_memory() if limit is None else limit
+    wanted = needed.training + needed.batch
+    if limit is not None and wanted > limit:
+        raise InputError(
+            f"training {needed.parameters // _NUMBER:,} parameters",
+            f"it takes {wanted / 1e9:,.1f} GB and this machine has {limit / 1e9:,.1f} GB",
+            "give smaller hidden layers, or a smaller batch_size",
+        )
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory of this machine, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,135 @@
+"""From a config to a job: read, understand, split, and only then learn what rows look like."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrograd.data import (
+    Preprocessor,
+    Schema,
+    Split,
+    Table,
+    duplicates_across,
+    fit_preprocessor,
+    infer_schema,
+    read_table,
+    rows_digest,
+    split_table,
+)
+from retrograd.data.columns import Rows
+from retrograd.recipe.config import Config, DataConfig
+from retrograd.recipe.footprint import Footprint, footprint
+from retrograd.recipe.training import Job, Part, make_job
+from retrograd.tensor.errors import InputError
+from retrograd.train.state import count_parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run before its first step: what there is to say about it, and all that training takes.
+
+    config: without open choices.  notes: sentences that the data's owner should see.
+    directory: where the run is written, or None if it has no directory.
+    """
+
+    config: Config
+    table: Table
+    schema: Schema
+    split: Split
+    preprocessor: Preprocessor
+    job: Job
+    data_digest: str
+    notes: tuple[str, ...] = ()
+    directory: Path | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return count_parameters(self.job.state)
+
+    @property
+    def footprint(self) -> Footprint:
+        """What training holds in memory, in bytes."""
+        return footprint(self.job.config, self.job.size, self.table.memory)
+
+
+def prepare(config: Config, table: Table | None = None, split: Split | None = None) -> Prepared:
+    """Read the data and make everything ready, with statistics from training rows only.
+
+    ``table`` is used instead of the config's source, and ``split`` instead of a new one. Raises
+    DataError for data that cannot be trained on, InputError for options that do not fit it.
+    """
+    table = read_source(config.data) if table is None else table
+    data = config.data
+    schema = infer_schema(table, data.target, task=data.task, kinds=data.kinds)
+    split = split or split_table(
+        table,
+        schema,
+        seed=config.seed,
+        validation=data.validation,
+        test=data.test,
+        stratify=data.stratify,
+    )
+    preprocessor = fit_preprocessor(table, schema, split.train)
+    config = dataclasses.replace(config, data=_settled(data, schema))
+    validation = part_of(table, preprocessor, split.validation) if len(split.validation) else None
+    train = part_of(table, preprocessor, split.train)
+    job = make_job(config, max(len(schema.classes), 1), train, validation)
+    notes = schema.notes + _overlap_notes(table, schema, split)
+    return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
+
+
+def read_source(data: DataConfig) -> Table:
+    """Return the table of a config's source; raises InputError if it names none."""
+    if data.source is None:
+        raise InputError(
+            "reading the data",
+            "the config names no source: the table was given in memory",
+            "give the same table again, as table=...",
+        )
+    return read_table(data.source)
+
+
+def part_of(table: Table, preprocessor: Preprocessor, rows: Rows) -> Part:
+    """Return some rows as the network sees them."""
+    chosen = table.take(rows)
+    targets = preprocessor.transform_target(chosen)
+    is_amount = targets.dtype.kind == "f"
+    return Part(
+        preprocessor.transform(chosen), targets[:, np.newaxis] if is_amount else targets, rows=rows
+    )
+
+
+def _settled(data: DataConfig, schema: Schema) -> DataConfig:
+    """Return the config with what was inferred, and a path that holds from everywhere."""
+    source = data.source
+    if source is not None and os.path.lexists(source):
+        source = os.path.abspath(source)
+    return dataclasses.replace(data, source=source, target=schema.target, task=schema.task.value)
+
+
+def _overlap_notes(table: Table, schema: Schema, split: Split) -> tuple[str, ...]:
+    columns = [*(column.name for column in schema.features), schema.target]
+    found = duplicates_across(table, split, columns)
+    return tuple(
+        f"{count:,} rows are twice in the data, {where}: their score says little of new rows"
+        for where, count in found.items()
+        if count and where != "test in validation"
+    )
+
+
+def run_name(source: Any) -> str:
+    """Return what a run is called: the source's own name, made a plain file name.
+
+    >>> run_name("data/my shop.csv"), run_name(None)
+    ('my shop', 'table')
+    """
+    stem = Path(str(source)).stem if source is not None else ""
+    plain = "".join(c if c.isalnum() or c in "._ +-" else "_" for c in stem)[:100]
+    return plain.lstrip("._ +-").rstrip() or "table"

@@ -1,0 +1,221 @@
+"""One run: from a config to a directory with a trained network, telling everything on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from retrograd.data import Split, Table, row_hashes, rows_digest
+from retrograd.recipe.config import Config, configure, option_homes
+from retrograd.recipe.model import Model, save_model
+from retrograd.recipe.prepare import Prepared, prepare, read_source, run_name
+from retrograd.recipe.toml import read_config, to_toml
+from retrograd.recipe.training import run_job, trained_network
+from retrograd.tensor.errors import DataError, FileFormatError, InputError, NonFiniteError
+from retrograd.train.checkpoint import SavedCheckpoint
+from retrograd.train.directory import RunDirectory, RunPaths, create_run, open_run
+from retrograd.train.events import Event, Stopped
+from retrograd.train.files import read_file, replace_file
+from retrograd.train.lines import read_lines
+from retrograd.train.sealed import Kind, seal, unseal
+
+Listen = Callable[[Prepared | Event], None]
+ShouldStop = Callable[[], str | None]
+SPLIT: Final = Kind("retrograd-split", 1, "split")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run came to: its directory, its model, how it ended, and what it began with."""
+
+    directory: Path
+    model: Model
+    stopped: Stopped
+    prepared: Prepared
+
+
+def run(
+    config: Config,
+    table: Table | None = None,
+    *,
+    listen: Listen | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Outcome:
+    """Train a network and write everything about it into ``config.directory``/<name>-<n>.
+
+    ``listen`` is told first a `Prepared`, then every event of `fit`. ``should_stop`` is asked after
+    every step: a word ends training in order, with a checkpoint that `resume` goes on from. The
+    test part is set apart and not looked at.
+
+    Raises DataError and InputError before anything is written, RunError if the system refuses a
+    file, and NonFiniteError, after saving the best network so far, if training breaks down.
+    """
+    prepared = prepare(config, table)
+    name = config.name or run_name(config.data.source or prepared.table.name)
+    with create_run(config.directory, name) as home:
+        prepared = dataclasses.replace(prepared, directory=home.root)
+        _write_beginning(home.paths, prepared)
+        return _train(home, prepared, None, listen, should_stop)
+
+
+def resume(
+    directory: str | Path,
+    table: Table | None = None,
+    *,
+    listen: Listen | None = None,
+    should_stop: ShouldStop | None = None,
+    **stopping: Any,
+) -> Outcome:
+    """Go on with a run from its newest checkpoint, bit for bit as if it had never stopped.
+
+    ``table`` is needed if the run was trained from a table in memory. ``stopping`` sets new limits
+    (epochs, steps, time, until, patience, tolerance); the learning rate's schedule stays.
+
+    Raises InputError if there is no such run, or another process writes to it, DataError if the
+    data changed, FileFormatError if its files are damaged.
+    """
+    with open_run(directory) as home:
+        config = read_config(home.paths.config)
+        table = read_source(config.data) if table is None else table
+        split, record = read_split(home.root)
+        require_same_data(table, record, f"resuming {str(directory)!r}")
+        prepared = dataclasses.replace(prepare(config, table, split), directory=home.root)
+        limits = _with_limits(config, stopping)
+        job = dataclasses.replace(prepared.job, config=limits)
+        prepared = dataclasses.replace(prepared, config=limits, job=job)
+        return _train(home, prepared, home.resume(), listen, should_stop)
+
+
+def _with_limits(config: Config, stopping: Mapping[str, Any]) -> Config:
+    homes = option_homes()
+    wrong = [name for name in stopping if homes.get(name, "stopping") != "stopping"]
+    if wrong:
+        raise InputError(
+            f"resuming with {wrong[0]}={stopping[wrong[0]]!r}",
+            "a run goes on as it began: only its limits can change",
+            "train a new run for other options",
+        )
+    return configure(config, **stopping)
+
+
+def _train(
+    home: RunDirectory,
+    prepared: Prepared,
+    saved: SavedCheckpoint | None,
+    listen: Listen | None,
+    should_stop: ShouldStop | None,
+) -> Outcome:
+    tell: Listen = listen or (lambda event: None)
+    tell(prepared)
+    stopped: Stopped | None = None
+    names = prepared.preprocessor.feature_names
+    try:
+        for event in run_job(
+            prepared.job, save=home.save, resume_from=saved, should_stop=should_stop,
+            feature_names=names,
+        ):  # fmt: skip
+            home.record(event)
+            stopped = event if isinstance(event, Stopped) else None
+            tell(event)
+    except NonFiniteError:
+        if stopped is not None and stopped.best is not None:
+            save_model(home.paths.model, _model(home.paths, prepared, stopped))
+        raise
+    assert stopped is not None
+    model = _model(home.paths, prepared, stopped)
+    save_model(home.paths.model, model)
+    return Outcome(home.root, model, stopped, prepared)
+
+
+def _model(paths: RunPaths, prepared: Prepared, stopped: Stopped) -> Model:
+    """Return the model of the state that training ended with, and the metrics of its epoch."""
+    epochs = read_history(paths.root)
+    at = stopped.best.epoch if stopped.best else stopped.epoch
+    metrics = next((dict(row) for row in reversed(epochs) if row["epoch"] == at), {})
+    return Model(
+        net=trained_network(prepared.job, stopped.state),
+        schema=prepared.schema,
+        preprocessor=prepared.preprocessor,
+        config=prepared.config,
+        metrics=metrics,
+        data_digest=prepared.data_digest,
+    )
+
+
+def _write_beginning(paths: RunPaths, prepared: Prepared) -> None:
+    """Write what a run is made of, before it is trained."""
+    replace_file(paths.config, to_toml(prepared.config).encode())
+    schema = json.dumps(prepared.schema.to_json(), indent=1, ensure_ascii=False)
+    replace_file(paths.schema, schema.encode())
+    record = {
+        "data_digest": prepared.data_digest,
+        "test_digest": digest_of_rows(prepared.table, prepared.split),
+    }
+    parts = {name: getattr(prepared.split, name) for name in ("train", "validation", "test")}
+    replace_file(split_path(paths.root), seal(SPLIT, parts, json.dumps(record)))
+
+
+def split_path(directory: str | Path) -> Path:
+    """Return where a run keeps which rows are in which part."""
+    return Path(directory) / "split.safetensors"
+
+
+def read_split(directory: str | Path) -> tuple[Split, dict[str, str]]:
+    """Return a run's split, and the digests of its data and of its test rows.
+
+    Raises FileFormatError for a file that is missing, damaged, or not of this shape.
+    """
+    path = split_path(directory)
+    asked = f"reading the split {str(path)!r}"
+    arrays, text = unseal(SPLIT, read_file(path, asked), asked)
+    try:
+        record = json.loads(text)
+        parts = [arrays[name].astype(np.int64) for name in ("train", "validation", "test")]
+        digests = {name: str(record[name]) for name in ("data_digest", "test_digest")}
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise FileFormatError(asked, "its record cannot be read", "train again") from None
+    if any(part.ndim != 1 for part in parts):
+        raise FileFormatError(asked, "its parts are not lists of rows", "train again")
+    return Split(*parts), digests
+
+
+def digest_of_rows(table: Table, split: Split) -> str:
+    """Return a digest of the cells of the test rows, whatever their order or place in the table."""
+    import hashlib
+
+    hashes = np.sort(row_hashes(table)[split.test])
+    return hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()
+
+
+def require_same_data(table: Table, record: Mapping[str, str], asked: str) -> None:
+    """Raise DataError unless the table holds exactly the rows that the run was split from."""
+    if rows_digest(table) != record["data_digest"]:
+        raise DataError(
+            asked,
+            f"{table.name!r} is not what it was when the run began: cells, rows or columns changed",
+            "bring the old data back, or train a new run on the new",
+        )
+
+
+def read_history(directory: str | Path) -> list[dict[str, float]]:
+    """Return the metrics of every epoch of a run, in order: epoch, step, loss, validation_loss ...
+
+    Raises FileFormatError for a log that is damaged.
+    """
+    path = RunPaths(directory).metrics
+    rows = [row for row in read_lines(path) if row.pop("end_of_epoch", False)]
+    try:
+        return [{name: _number(value) for name, value in row.items()} for row in rows]
+    except (TypeError, ValueError):
+        asked = f"reading {str(path)!r}"
+        raise FileFormatError(asked, "a metric is not a number", "remove the line") from None
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int) else float(value)
