@@ -48,8 +48,8 @@ class Slice(Op):
     @classmethod
     def example(cls, draw: Draw) -> Example:
         """Return a slice with steps of either sign, whole axes and empty ones among them."""
-        op, shape, _ = _random_places(draw)
-        return Example(op, (draw.array(shape, draw.float_dtype()),))
+        places, shape, _ = _random_places(draw)
+        return Example(cls(*places), (draw.array(shape, draw.float_dtype()),))
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Pad(Op):
     @classmethod
     def example(cls, draw: Draw) -> Example:
         """Return a padding with gaps and reversals, around zeros or another value."""
-        slice, shape, value = _random_places(draw)
-        x = draw.array(slice.lengths, draw.float_dtype())
-        return Example(cls(shape, slice.starts, slice.steps, value), (x,))
+        (starts, lengths, steps), shape, value = _random_places(draw)
+        x = draw.array(lengths, draw.float_dtype())
+        return Example(cls(shape, starts, steps, value), (x,))
 
 
 def _scaled(i: Element, step: int) -> Element:
@@ -131,8 +131,8 @@ def _require_inside(
         )
 
 
-def _random_places(draw: Draw) -> tuple[Slice, Shape, float]:
-    """Return a slice, the shape that it fits, and a number to fill gaps with."""
+def _random_places(draw: Draw) -> tuple[tuple[Shape, Shape, Shape], Shape, float]:
+    """Return starts, lengths and steps, the shape that they fit, and a number to fill gaps with."""
     shape = draw.shape()
     starts, lengths, steps = [], [], []
     for n in shape:
@@ -142,7 +142,8 @@ def _random_places(draw: Draw) -> tuple[Slice, Shape, float]:
         starts.append(start)
         steps.append(step)
         lengths.append(draw.integer(0, most))
-    return Slice(tuple(starts), tuple(lengths), tuple(steps)), shape, draw.choice((0.0, 1.5))
+    places = (tuple(starts), tuple(lengths), tuple(steps))
+    return places, shape, draw.choice((0.0, 1.5))
 
 
 def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
