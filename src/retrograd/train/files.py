@@ -68,9 +68,12 @@ def read_file(path: Path, asked: str) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
+        try:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return file.read()
+                with open(descriptor, "rb", closefd=False) as file:
+                    return file.read()
+        finally:
+            os.close(descriptor)
         found = "it is not a regular file"
     except (OSError, ValueError, MemoryError) as error:
         found = getattr(error, "strerror", None) or str(error) or "it does not fit the memory"

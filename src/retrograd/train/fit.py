@@ -72,7 +72,8 @@ def fit(
     The last event is always `Stopped`. Raises NonFiniteError after it if the loss, the gradient or
     the weights got a NaN or an infinity, naming where it came from: ``feature_names`` are those of
     the input's columns, and ``row_numbers(epoch, i)`` the rows of the data in the epoch's i-th
-    batch, from 0. Raises DataError for an epoch without batches, InputError for unknown metrics.
+    batch, from 0. Raises DataError for an epoch without batches, InputError for unknown metrics,
+    and, before any training, whatever one trial step of the first batch raises.
 
     >>> import numpy as np
     >>> from retrograd.tensor.tensor import tensor
@@ -96,7 +97,14 @@ def fit(
         save_seconds, should_stop, feature_names, row_numbers, lambda: clock() + offset,
     )  # fmt: skip
     require_known_metrics(plan, at)
+    _rehearse(step, at, batches)
     return _train(plan, at, resume_from is not None)
+
+
+def _rehearse(step: Step, at: Checkpoint, batches: Batches) -> None:
+    """Take one step and forget it, not compiled: losses check the values of labels only then."""
+    for batch in itertools.islice(batches(at.progress.epoch), 1):
+        step(at.state, as_tensors(batch))
 
 
 def _train(plan: Plan, at: Checkpoint, is_resumed: bool) -> Events:

@@ -140,7 +140,7 @@ def until(text: str) -> Until:
     >>> until("validation_loss <= 0.2")
     Until(metric='validation_loss', relation='<=', bound=0.2, asks_every_step=False)
     """
-    number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
+    number = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
     found = re.fullmatch(rf"\s*([A-Za-z_]\w*)\s*([<>]=?)\s*({number})\s*", text)
     if found is None or not math.isfinite(float(found[3])):
         raise InputError(
