@@ -118,3 +118,5 @@ def test_mlp_draws_by_layer() -> None:
     check_moments(first, math.sqrt(2 / 100))
     check_moments(last, math.sqrt(2 / 500))
     assert all(not net.layers[i].bias.numpy().any() for i in (0, 2))
+    alike = nn.mlp(ops.key(0), (5, 5, 5), initializer=nn.normal(1.0))
+    assert not np.array_equal(alike.layers[0].weight.numpy(), alike.layers[2].weight.numpy())
