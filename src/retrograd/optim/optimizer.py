@@ -117,12 +117,6 @@ def require_trainable(asked: str, params: Params) -> None:
 def require_agreement(asked: str, kind: type, grads: Params, state: Any, params: Params) -> None:
     """Raise InputError unless state is of its kind, and grads and its slots are like the params."""
     require_state(asked, kind, state)
-    if not isinstance(grads, Mapping) or not isinstance(params, Mapping):
-        raise InputError(
-            f"{asked}.update(grads, state, params)",
-            f"grads is a {_kind(grads)} and params is a {_kind(params)}",
-            "give both as dicts, name to tensor, and the state between them",
-        )
     require_like(asked, "grads", grads, params)
     for field, slot in zip(kind._fields, state, strict=True):  # type: ignore[attr-defined]
         if isinstance(slot, dict):
@@ -141,6 +135,12 @@ def require_state(asked: str, kind: type, state: object) -> None:
 
 def require_like(asked: str, what: str, found: Params, params: Params) -> None:
     """Raise InputError unless ``found`` has the names and types of the parameters."""
+    if not isinstance(found, Mapping) or not isinstance(params, Mapping):
+        raise InputError(
+            f"{asked}.update(grads, state, params)",
+            f"{what} is a {_kind(found)} and params is a {_kind(params)}",
+            "give both as dicts, name to tensor, and the state between them",
+        )
     if found.keys() != params.keys():
         raise InputError(
             f"{asked}: {what}",
