@@ -1,0 +1,205 @@
+"""The sealed test: the rows set apart are opened, counted, and the network is judged on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrograd.data import Table, read_table, target_values
+from retrograd.recipe.baselines import Baseline, linear_baseline, trivial_baseline
+from retrograd.recipe.intervals import Estimate, bootstrap, wilson
+from retrograd.recipe.ledger import record_opening
+from retrograd.recipe.model import Model, load_model
+from retrograd.recipe.predictions import class_probabilities, finite_outputs
+from retrograd.recipe.prepare import part_of, read_source
+from retrograd.recipe.run import read_split, require_same_data
+from retrograd.recipe.toml import read_config
+from retrograd.recipe.verdict import Comparison, judge
+from retrograd.tensor.errors import DataError
+from retrograd.tensor.types import Array
+from retrograd.train.directory import RunPaths
+from retrograd.train.metrics import (
+    accuracy,
+    balanced_accuracy,
+    log_loss,
+    mean_absolute_error,
+    r2,
+    roc_auc,
+    root_mean_squared_error,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test rows say of a network.
+
+    measure: the one that it is judged by: accuracy of classes, root mean squared error of amounts.
+    estimates: every measure with its 95 % interval.  comparisons: one a baseline; none where there
+    is no training part to fit them on.  openings: how often these rows have been looked at.
+    """
+
+    target: str
+    rows: int
+    measure: str
+    estimates: dict[str, Estimate]
+    comparisons: tuple[Comparison, ...]
+    verdict: str
+    openings: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def estimate(self) -> Estimate:
+        """The measure that the network is judged by."""
+        return self.estimates[self.measure]
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether the network's estimate is better than every baseline's, by however little."""
+        return all(c.difference.value > 0 for c in self.comparisons)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data for JSON; what is undefined is None."""
+        return {
+            "target": self.target,
+            "rows": self.rows,
+            "measure": self.measure,
+            "estimates": {name: _plain(value) for name, value in self.estimates.items()},
+            "baselines": [
+                {
+                    "name": c.name,
+                    "description": c.description,
+                    self.measure: _plain(c.estimate),
+                    "difference": _plain(c.difference),
+                    "result": c.result,
+                }
+                for c in self.comparisons
+            ],
+            "beats_baselines": self.beats_baselines if self.comparisons else None,
+            "verdict": self.verdict,
+            "openings": self.openings,
+            "notes": list(self.notes),
+        }
+
+
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    parts = estimate._asdict().items()
+    return {name: None if math.isnan(value) else value for name, value in parts}
+
+
+def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluation:
+    """Open the test part of a run, judge its network on it, and write the opening down.
+
+    ``table`` is the run's own data where it was trained from a table in memory. The ledger is
+    `ledger.jsonl` beside the run. Raises DataError if the data is not what it was, or the run has
+    no test part; InputError and FileFormatError if the run's files are missing or damaged.
+    """
+    root = Path(directory)
+    asked = f"testing {str(directory)!r}"
+    model = load_model(RunPaths(root).model)
+    config = read_config(RunPaths(root).config)
+    split, record = read_split(root)
+    if not len(split.test):
+        raise DataError(asked, "the run has no test part", "train with test=0.15")
+    table = read_source(config.data) if table is None else table
+    require_same_data(table, record, asked)
+    ledger = root.resolve().parent / "ledger.jsonl"
+    test = table.take(split.test)
+    train = part_of(table, model.preprocessor, split.train)
+    inputs = model.preprocessor.transform(test)
+    rivals = [
+        trivial_baseline(train, inputs, model.schema.classes),
+        linear_baseline(train, inputs, model.schema.classes),
+    ]
+    openings = record_opening(ledger, record["test_digest"], root.resolve().name, len(split.test))
+    return _report(model, test, inputs, rivals, openings)
+
+
+def evaluate_model(model: Model, table: Any) -> Evaluation:
+    """Judge a network on labelled rows that it has never seen, and of which nobody counts openings.
+
+    There are no baselines, since they need the training rows. Raises DataError for rows without a
+    label, or whose columns do not fit.
+    """
+    rows = read_table(table)
+    return _report(model, rows, model.preprocessor.transform(rows), [], None)
+
+
+def _report(
+    model: Model, table: Table, inputs: Array, rivals: list[Baseline], openings: int | None
+) -> Evaluation:
+    judged = _classes if model.schema.classes else _amounts
+    model.preprocessor.transform_target(table)  # refuses rows without a usable label
+    targets = target_values(table, model.schema)
+    outputs = finite_outputs(model.net, inputs, f"testing on {table.name!r}")
+    measure, estimates, comparisons = judged(model, targets, outputs, rivals)
+    notes = model.preprocessor.notes(table)
+    if openings is not None and openings > 1:
+        notes = (
+            f"these test rows were opened {openings} times: what was chosen by looking at them "
+            "makes this estimate too good",
+            *notes,
+        )
+    return Evaluation(
+        target=model.schema.target,
+        rows=table.n_rows,
+        measure=measure,
+        estimates=estimates,
+        comparisons=comparisons,
+        verdict=judge(measure, estimates[measure], comparisons),
+        openings=openings,
+        notes=notes,
+    )
+
+
+Judged = tuple[str, dict[str, Estimate], tuple[Comparison, ...]]
+
+
+def _classes(model: Model, targets: Array, outputs: Array, rivals: list[Baseline]) -> Judged:
+    """Return the measures of a classifier, and how it compares in accuracy."""
+    probabilities = class_probabilities(outputs)
+    right = outputs.argmax(axis=1) == targets
+    labels = outputs.argmax(axis=1)
+    estimates = {
+        "accuracy": wilson(int(right.sum()), len(right)),
+        "balanced_accuracy": bootstrap(balanced_accuracy, [labels, targets]),
+        "log_loss": bootstrap(log_loss, [probabilities, targets]),
+    }
+    if len(model.schema.classes) == 2:
+        estimates["roc_auc"] = bootstrap(roc_auc, [probabilities[:, 1], targets])
+    comparisons = []
+    for rival in rivals:
+        rival_labels = rival.predicted.argmax(axis=1)
+        theirs = rival_labels == targets
+        difference = bootstrap(
+            lambda a, b, y: accuracy(a, y) - accuracy(b, y), [labels, rival_labels, targets]
+        )
+        share = wilson(int(theirs.sum()), len(theirs))
+        comparisons.append(Comparison(rival.name, rival.description, share, difference))
+    return "accuracy", estimates, tuple(comparisons)
+
+
+def _amounts(model: Model, targets: Array, outputs: Array, rivals: list[Baseline]) -> Judged:
+    """Return the measures of a regression in the target's unit, and how its error compares."""
+    found = model.preprocessor.inverse_target(outputs[:, 0])
+    estimates = {
+        "root_mean_squared_error": bootstrap(root_mean_squared_error, [found, targets]),
+        "mean_absolute_error": bootstrap(mean_absolute_error, [found, targets]),
+        "r2": bootstrap(r2, [found, targets]),
+    }
+    comparisons = []
+    for rival in rivals:
+        theirs = model.preprocessor.inverse_target(rival.predicted[:, 0])
+        difference = bootstrap(
+            lambda a, b, y: root_mean_squared_error(b, y) - root_mean_squared_error(a, y),
+            [found, theirs, targets],
+        )
+        error = bootstrap(root_mean_squared_error, [theirs, targets])
+        comparisons.append(Comparison(rival.name, rival.description, error, difference))
+    return "root_mean_squared_error", estimates, tuple(comparisons)
