@@ -168,7 +168,7 @@ def test_a_table_larger_than_the_machine_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n")
     monkeypatch.setattr(os, "sysconf", lambda name: 1)
-    with pytest.raises(DataError, match="it needs 0.0 GB and the machine has 0.0 GB"):
+    with pytest.raises(DataError, match="and the machine has"):
         read_table(path)
 
 

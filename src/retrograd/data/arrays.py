@@ -69,9 +69,10 @@ def from_array(values: Array) -> Table:
 
 def from_pair(inputs: Any, targets: Any) -> Table:
     """Return the table of inputs X and the column to predict, which is called target."""
+    from retrograd.data.frames import is_frame
     from retrograd.data.table import read_table
 
-    table = read_table(inputs if hasattr(inputs, "columns") else np.asarray(inputs))
+    table = read_table(inputs if is_frame(inputs) else np.asarray(inputs))
     column = column_of(targets, "reading the targets y")
     check_lengths({"X": table.n_rows, "y": length(column)}, "reading (X, y)")
     if "target" in table.columns:

@@ -21,7 +21,8 @@ _COLUMNS_AT_ONCE = 64  # of Parquet: bounds the memory beside the table itself
 
 def is_frame(source: Any) -> bool:
     """Return whether a source is a DataFrame, or streams columns as Arrow does."""
-    return hasattr(source, "__arrow_c_stream__") or hasattr(source, "columns")
+    kind = type(source)  # asking a LazyFrame itself for its columns would run its query
+    return hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "columns")
 
 
 def from_frame(source: Any) -> Table:

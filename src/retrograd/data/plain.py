@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-import math
+import reprlib
+import sys
 from typing import Any, NoReturn, TypeVar
 
 from retrograd.tensor.errors import FileFormatError
@@ -30,15 +31,15 @@ def read_field(value: object, key: str, kind: type[Value], asked: str) -> Value:
     """Return a text, whole number (not negative) or truth value of a mapping."""
     found = read_any(value, key, asked)
     if type(found) is not kind or (isinstance(found, int) and not 0 <= found < 2**63):
-        refuse(asked, f"{key!r} should be a {kind.__name__}, found {str(found)[:40]!r}")
+        refuse(asked, f"{key!r} should be a {kind.__name__}, found {reprlib.repr(found)}")
     return found
 
 
 def read_number(value: object, key: str, asked: str) -> float:
     """Return a finite number of a mapping."""
     found = read_any(value, key, asked)
-    if type(found) not in (int, float) or not math.isfinite(found) or abs(found) > 1.7e308:
-        refuse(asked, f"{key!r} should be a finite number, found {str(found)[:40]!r}")
+    if type(found) not in (int, float) or not abs(found) <= sys.float_info.max:  # NaN is not
+        refuse(asked, f"{key!r} should be a finite number, found {reprlib.repr(found)}")
     return float(found)
 
 
@@ -48,14 +49,16 @@ def read_member(value: object, key: str, kind: type[Member], asked: str) -> Memb
     for member in kind:
         if member.value == found:
             return member
-    refuse(asked, f"{key!r} should be one of {[m.value for m in kind]}, found {found[:40]!r}")
+    refuse(
+        asked, f"{key!r} should be one of {[m.value for m in kind]}, found {reprlib.repr(found)}"
+    )
 
 
 def read_texts(value: object, key: str, asked: str) -> tuple[str, ...]:
     """Return a tuple of different texts of a mapping."""
     found = read_any(value, key, asked)
     if not isinstance(found, list) or not all(type(item) is str for item in found):
-        refuse(asked, f"{key!r} should be a list of texts, found {str(found)[:40]!r}")
+        refuse(asked, f"{key!r} should be a list of texts, found {reprlib.repr(found)}")
     if len(set(found)) != len(found):
         refuse(asked, f"{key!r} holds the same text twice")
     return tuple(found)
@@ -65,5 +68,5 @@ def read_records(value: object, key: str, asked: str) -> list[Any]:
     """Return a list of records of a mapping."""
     found = read_any(value, key, asked)
     if not isinstance(found, list):
-        refuse(asked, f"{key!r} should be a list, found {str(found)[:40]!r}")
+        refuse(asked, f"{key!r} should be a list, found {reprlib.repr(found)}")
     return found

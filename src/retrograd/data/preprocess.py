@@ -18,7 +18,7 @@ from retrograd.data.schema import Schema, Task
 from retrograd.data.sources import suggestion
 from retrograd.data.table import Table
 from retrograd.data.targets import label_codes, target_values
-from retrograd.tensor.errors import DataError
+from retrograd.tensor.errors import DataError, FileFormatError
 
 FORMAT = 1
 
@@ -132,7 +132,8 @@ class Preprocessor:
         asked = "reading preprocessing"
         version = read_field(value, "format", int, asked)
         if version != FORMAT:
-            refuse(asked, f"its format is {version}, and this version of retrograd reads {FORMAT}")
+            found = f"its format is {version}, and this version of retrograd reads {FORMAT}"
+            raise FileFormatError(asked, found, "use the version of retrograd that wrote it")
         records = read_records(value, "encodings", asked)
         read = tuple(encodings.from_json(record, asked) for record in records)
         columns = [encoding.column for encoding in read]
