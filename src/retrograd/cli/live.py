@@ -88,9 +88,9 @@ class TrainingView:
 
     def _say(self, done: EpochDone) -> None:
         self._unsaid = None
-        best = "  best" if done.is_best else ""
-        line = f"epoch {done.epoch}{self._of()}  {in_words(done)}{best}"
-        self._output.talk(line[: width()])
+        best = " *" if done.is_best else ""
+        line = f"epoch {done.epoch}{self._of()}  {in_words(done)}"
+        self._output.talk(line[: width() - 2] + best)
 
     def _of(self) -> str:
         return f"/{self._epochs}" if self._epochs else ""
@@ -112,10 +112,8 @@ class TrainingView:
 
     def _course(self) -> str:
         assert self._last is not None
-        others = {
-            k: v for k, v in self._last.metrics.items() if k not in ("loss", "validation_loss")
-        }
-        words = [f"{name} {number(value)}" for name, value in others.items()]
+        others = [name for name in self._last.metrics if not name.endswith("loss")]
+        words = [f"{name} {number(self._last.metrics[name])}" for name in others[:1]]
         if self._validations:
             course = f"{number(self._validations[-1])} {sparkline(self._validations)}"
             words.insert(0, f"validation {course}")
@@ -123,5 +121,6 @@ class TrainingView:
 
 
 def in_words(done: EpochDone) -> str:
-    """Return the metrics of an epoch in one phrase."""
-    return "  ".join(f"{name} {number(value)}" for name, value in done.metrics.items())
+    """Return the losses and the first metric of an epoch in one phrase; logs hold the others."""
+    shown = list(done.metrics.items())[:3]
+    return "  ".join(f"{name} {number(value)}" for name, value in shown)

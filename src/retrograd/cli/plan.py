@@ -1,0 +1,111 @@
+"""What a run is about to do, said before its first step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from retrograd.cli.output import Output, number, table
+
+if TYPE_CHECKING:
+    from retrograd.data import ColumnReport
+    from retrograd.recipe.prepare import Prepared
+
+MOST_LINES = 24
+"""Lines of the column table; what is left over is counted in one more."""
+
+
+def tell_plan(prepared: Prepared, output: Output) -> None:
+    """Say what was understood of the table, how rows are parted, and what will be trained."""
+    from retrograd.data import describe
+
+    schema, split = prepared.schema, prepared.split
+    output.wrap(
+        f"{prepared.table.name}: {schema.rows:,} rows. Predicting {schema.target} "
+        f"({schema.target_reason}): {schema.task.value}, {schema.task_reason}.",
+    )
+    for line in column_lines(describe(schema, prepared.preprocessor)):
+        output.talk(line)
+    how = "stratified" if prepared.config.data.stratify else "at random"
+    output.wrap(
+        f"split     {len(split.train):,} rows to train, {len(split.validation):,} to validate, "
+        f"{len(split.test):,} sealed for one test; {how}, seed {prepared.config.seed}",
+        indent=10,
+    )
+    output.wrap(f"network   {network_in_words(prepared)}", indent=10)
+    output.wrap(f"training  {training_in_words(prepared)}", indent=10)
+    needs = prepared.footprint
+    output.wrap(f"memory    {_bytes(needs.total)}, of it {_bytes(needs.data)} data", indent=10)
+    for note in prepared.notes:
+        output.wrap(f"note      {note}", indent=10)
+    if prepared.directory is not None:
+        output.talk(f"run       {prepared.directory}")
+
+
+def column_lines(reports: Sequence[ColumnReport]) -> list[str]:
+    """Return the table of columns; neighbours that are treated alike share a line."""
+    rows = []
+    for (kind, treated, _), group in groupby(reports, key=_likeness):
+        alike = list(group)
+        missing = sum(r.missing for r in alike)
+        if len(alike) == 1:
+            (only,) = alike
+            name, values, treated = only.column, f"{only.values:,}", _treatment(only)
+        else:
+            name, values = f"{alike[0].column} … {alike[-1].column}", ""
+            kind = f"{len(alike)} {kind}s"
+        rows.append([name, kind, f"{missing:,}" if missing else "", values, treated])
+    lines = table(rows[:MOST_LINES], ["column", "kind", "missing", "values", "treated as"])
+    left = len(rows) - MOST_LINES
+    return [*lines, f"… {left} more lines: see schema.json in the run"] if left > 0 else lines
+
+
+def _likeness(report: ColumnReport) -> tuple[str, str, bool]:
+    """Return what a column shares with neighbours that are treated alike, numbers left out."""
+    treated = re.sub(
+        r"\(value - \S+\) / [-+.\de]+", "(value - center) / spread", _treatment(report)
+    )
+    return report.kind, re.sub(r"\b\d[\d,]* different ", "", treated), report.missing > 0
+
+
+def _treatment(report: ColumnReport) -> str:
+    return f"{report.encoding}: {report.why}" if report.encoding else report.why
+
+
+def network_in_words(prepared: Prepared) -> str:
+    """Return the network in one line: sizes, activation, dropout, parameters."""
+    network, size = prepared.config.network, prepared.job.size
+    sizes = (size.features, *(network.hidden or ()), size.outputs)
+    words = [" → ".join(map(str, sizes))]
+    if network.hidden:
+        words.append(str(network.activation))
+        if network.normalization not in (None, "none"):
+            words.append(f"{network.normalization} normalization")
+        if network.dropout:
+            words.append(f"dropout {network.dropout:g}")
+    return ", ".join([*words, f"{prepared.parameters:,} parameters"])
+
+
+def training_in_words(prepared: Prepared) -> str:
+    """Return optimiser, rate, batch and limits in one line."""
+    chosen, stopping = prepared.config.optimization, prepared.config.stopping
+    words = [
+        f"{chosen.optimizer}",
+        f"learning rate {number(chosen.learning_rate or 0.0)} ({chosen.schedule})",
+        f"weight decay {number(chosen.weight_decay or 0.0)}",
+        f"batches of {chosen.batch_size}",
+    ]
+    limits = {
+        "at most {} epochs": stopping.epochs,
+        "at most {} steps": stopping.steps,
+        "at most {}": stopping.time,
+        "until {}": stopping.until,
+        "until {} epochs without improvement": stopping.patience,
+    }
+    return ", ".join([*words, *(k.format(v) for k, v in limits.items() if v is not None)])
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
