@@ -1,6 +1,6 @@
-"""A small problem that every test of training can use: two spirals' easy cousin, three clouds."""
+"""A small problem that every test of training can use: three clouds of points."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +22,7 @@ def clouds(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return points.astype(np.float32), labels
 
 
-def make_problem(*, optimizer: optim.Optimizer | None = None, rows: int = 96) -> SimpleNamespace:
+def build_problem(*, optimizer: optim.Optimizer | None = None, rows: int = 96) -> SimpleNamespace:
     """A network with batch norm and dropout, so that statistics and keys matter to the bits."""
     chosen = optim.adam(0.01) if optimizer is None else optimizer
     layers = (
@@ -53,4 +53,9 @@ def make_problem(*, optimizer: optim.Optimizer | None = None, rows: int = 96) ->
 
 @pytest.fixture
 def problem() -> SimpleNamespace:
-    return make_problem()
+    return build_problem()
+
+
+@pytest.fixture
+def make_problem() -> Callable[..., SimpleNamespace]:
+    return build_problem
