@@ -1,0 +1,329 @@
+"""One training step with everything kept: what each layer got and gave, and every gradient.
+
+The forward pass is the network's own: each member of its containers is wrapped in a `_Recorded`
+that calls it and remembers input and output. Nothing is run a second time and no random number is
+drawn, so every number is the one that training computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrograd import nn, ops
+from retrograd.autodiff import Rules, gradients, watch
+from retrograd.data.batches import Batch
+from retrograd.nn.containers import is_layer
+from retrograd.ops.flow import Alias
+from retrograd.optim import Optimizer
+from retrograd.tensor.errors import NonFiniteError
+from retrograd.tensor.history import differentiating
+from retrograd.tensor.tensor import Tensor, as_tensor, from_array
+from retrograd.train.state import TrainState
+from retrograd.tree import leaves, with_leaves
+
+Numbers = npt.NDArray[Any]
+Loss = Callable[..., Tensor]
+Penalty = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One layer in the pass: what it got, gave, and what came back.
+
+    ``x`` and ``y`` are its input and output for the whole batch; ``dx`` and ``dy`` the gradients
+    of the batch's loss there (``dx`` through this layer alone), and ``slope`` what comes back to x
+    when 1 arrives everywhere at y: f'(x) of an elementwise layer. ``state`` and ``key`` are those
+    that it was called with. ``source`` is the number of the visit whose output x is, None for the
+    network's input; ``inner_y`` and ``inner_dx`` are output and handed-back gradient of what is
+    inside a residual.
+    """
+
+    path: str
+    layer: Any
+    x: Numbers
+    y: Numbers
+    dx: Numbers
+    dy: Numbers
+    slope: Numbers
+    state: Mapping[str, Tensor]
+    key: Tensor | None
+    source: int | None = None
+    inner_y: Numbers | None = None
+    inner_dx: Numbers | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One training step, phase by phase, as the engine computed it.
+
+    ``visits`` are in the order of the forward pass. ``loss`` is the batch's, to which training adds
+    ``penalty`` (the regulariser's part) if there is one; ``total_after`` is the sum of both after
+    the update. ``rows`` holds the loss of each row, None for a loss that is not made of rows.
+    ``key`` is that of this step.
+    """
+
+    net: Any
+    loss_function: Loss
+    batch: Batch
+    step: int
+    key: Tensor
+    statistics: Mapping[str, Tensor]
+    visits: tuple[Visit, ...]
+    predictions: Numbers
+    at_predictions: Numbers
+    rows: Numbers | None
+    loss: float
+    penalty: float | None
+    params: Mapping[str, Tensor]
+    grads: Mapping[str, Tensor]
+    optimizer: Optimizer
+    optimizer_before: Any
+    optimizer_after: Any
+    params_after: Mapping[str, Tensor]
+    total_after: float
+    penalty_function: Penalty | None = None
+    rules: Rules | None = None
+
+    @property
+    def total(self) -> float:
+        """The loss with the regulariser's part: what the gradient lowers."""
+        return self.loss + (self.penalty or 0.0)
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows the step saw."""
+        return len(self.batch.inputs)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the predictions."""
+        return str(self.predictions.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """What a recorded layer leaves behind while the pass runs."""
+
+    path: str
+    layer: Any
+    x: Tensor
+    y: Tensor
+    state: Mapping[str, Tensor]
+    key: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """A member of a container that does what it always does, and notes what went in and out."""
+
+    path: str
+    layer: Any
+    traces: list[_Trace]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pass the input on and note it."""
+        entered = watch(x)
+        y: Tensor = self.layer(entered)
+        self.traces.append(_Trace(self.path, self.layer, entered, y, {}, None))
+        return y
+
+    def apply(
+        self, x: Tensor, state: dict[str, Tensor], key: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pass the input on as training does, and note it."""
+        if not is_layer(self.layer):
+            return self(x), state
+        # A name of its own: where a tensor goes two ways, each way has its own gradient.
+        entered = watch(x)
+        y, after = self.layer.apply(entered, state, key)
+        self.traces.append(_Trace(self.path, self.layer, entered, y, state, key))
+        return y, after
+
+
+def recorded(net: Any, traces: list[_Trace], path: str = "") -> Any:
+    """Return the network with every member of its containers recorded, or itself."""
+    if isinstance(net, nn.Sequential):
+        members = (
+            recorded(member, traces, _joined(path, f"layers.{i}"))
+            for i, member in enumerate(net.layers)
+        )
+        return dataclasses.replace(net, layers=tuple(members))
+    if isinstance(net, nn.Residual):
+        inner = recorded(net.inner, traces, _joined(path, "inner"))
+        return _Recorded(path, dataclasses.replace(net, inner=inner), traces)
+    return _Recorded(path, net, traces)
+
+
+def capture(
+    net: Any,
+    loss: Loss,
+    optimizer: Optimizer,
+    state: TrainState,
+    batch: Batch,
+    *,
+    penalty: Penalty | None = None,
+    rules: Rules | None = None,
+) -> Pass:
+    """Run one training step eagerly, as `train.make_step` would, and keep everything.
+
+    Raises NonFiniteError if the loss is not a finite number: then there is nothing to add up.
+    """
+    key = step_key(state)
+    forward = _forward(net, loss, state, state.params, batch, key, penalty)
+    _require_finite(forward.total)
+    visits, grads, at_predictions = _backward(forward, rules)
+    updated, optimizer_after = optimizer.update(grads, state.optimizer, state.params)
+    after = _forward(net, loss, state, updated, batch, key, penalty)
+    return Pass(
+        net=net,
+        loss_function=loss,
+        batch=batch,
+        step=int(state.step),
+        key=key,
+        statistics=state.statistics,
+        visits=visits,
+        predictions=forward.predictions.numpy(),
+        at_predictions=at_predictions,
+        rows=_rows(loss, forward.predictions, batch),
+        loss=float(forward.loss.item()),
+        penalty=None if forward.penalty is None else float(forward.penalty.item()),
+        params=state.params,
+        grads=grads,
+        optimizer=optimizer,
+        optimizer_before=state.optimizer,
+        optimizer_after=optimizer_after,
+        params_after=updated,
+        total_after=float(after.total.item()),
+        penalty_function=penalty,
+        rules=rules,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Forward:
+    """A forward pass with its history: what the backward walk starts from."""
+
+    sources: Mapping[str, Tensor]
+    traces: list[_Trace]
+    predictions: Tensor
+    loss: Tensor
+    penalty: Tensor | None
+    total: Tensor
+
+
+def _forward(
+    net: Any,
+    loss: Loss,
+    state: TrainState,
+    params: Mapping[str, Tensor],
+    batch: Batch,
+    key: Tensor,
+    penalty: Penalty | None,
+) -> _Forward:
+    weights = {} if batch.weights is None else {"weights": as_tensor(batch.weights)}
+    traces: list[_Trace] = []
+    with differentiating():
+        sources = {name: watch(x) for name, x in params.items()}
+        placed = recorded(with_leaves(net, {**sources, **state.statistics}), traces)
+        inputs = watch(as_tensor(batch.inputs))
+        predictions, _ = placed.apply(inputs, dict(state.statistics), key)
+        value = loss(predictions, as_tensor(batch.targets), **weights)
+        extra = None if penalty is None else penalty(sources)
+        total = value if extra is None else value + extra
+    return _Forward(sources, traces, predictions, value, extra, total)
+
+
+def _backward(
+    forward: _Forward, rules: Rules | None
+) -> tuple[tuple[Visit, ...], dict[str, Tensor], Numbers]:
+    """Walk back once: return what layers saw, the gradients, and that at the predictions."""
+    names, traces = list(forward.sources), forward.traces
+    wanted = [forward.sources[name] for name in names]
+    wanted += [forward.predictions, *(t.x for t in traces), *(t.y for t in traces)]
+    with differentiating():
+        one = from_array(np.ones((), forward.total.dtype.numpy))
+        found = gradients([forward.total], [one], wanted, rules)
+    arrays = [
+        np.zeros(x.shape, x.dtype.numpy) if g is None else g.numpy()
+        for x, g in zip(wanted, found, strict=True)
+    ]
+    grads = {name: from_array(g) for name, g in zip(names, arrays, strict=False)}
+    at_predictions, *rest = arrays[len(names) :]
+    dx, dy = rest[: len(traces)], rest[len(traces) :]
+    visits = [_visit(*three) for three in zip(traces, dx, dy, strict=True)]
+    return tuple(_linked(visits, traces)), grads, at_predictions
+
+
+def _linked(visits: list[Visit], traces: list[_Trace]) -> Iterator[Visit]:
+    """Yield the visits with where their input came from and what is inside them."""
+    makers = {id(trace.y): i for i, trace in enumerate(traces)}
+    for i, (visit, trace) in enumerate(zip(visits, traces, strict=True)):
+        given = trace.x.inputs[0]
+        while id(given) not in makers and isinstance(given.op, Alias):
+            given = given.inputs[0]
+        linked = dataclasses.replace(visit, source=makers.get(id(given)))
+        inside = [k for k in range(i) if traces[k].path.startswith(_joined(trace.path, "inner"))]
+        if isinstance(trace.layer, nn.Residual) and inside:
+            first = next(v for v in (visits[k] for k in inside))
+            last = visits[inside[-1]]
+            linked = dataclasses.replace(linked, inner_y=last.y, inner_dx=first.dx)
+        yield linked
+
+
+def _visit(trace: _Trace, dx: Numbers, dy: Numbers) -> Visit:
+    ones = from_array(np.ones(trace.y.shape, trace.y.dtype.numpy))
+    (slope,) = gradients([trace.y], [ones], [trace.x])
+    return Visit(
+        path=trace.path,
+        layer=_settled(trace.layer),
+        x=trace.x.numpy(),
+        y=trace.y.numpy(),
+        dx=dx,
+        dy=dy,
+        slope=np.zeros_like(trace.x.numpy()) if slope is None else slope.numpy(),
+        state=trace.state,
+        key=trace.key,
+    )
+
+
+def _settled(layer: Any) -> Any:
+    """Return the layer with leaves that remember no making."""
+    if not is_layer(layer):
+        return layer
+    if isinstance(layer, nn.Residual):  # what is inside has visits of its own
+        return nn.Residual(nn.identity)
+    return with_leaves(layer, {k: from_array(x.numpy()) for k, x in leaves(layer).items()})
+
+
+def _rows(loss: Loss, predictions: Tensor, batch: Batch) -> Numbers | None:
+    """Return the loss of each row from the predictions of the pass, if the loss is made of rows."""
+    try:
+        given = from_array(predictions.numpy())
+        rows = loss(given, as_tensor(batch.targets), reduction="none")
+    except TypeError:  # a loss of the user's own, without that argument
+        return None
+    return rows.numpy()
+
+
+def step_key(state: TrainState) -> Tensor:
+    """Return the key that this step draws with: the run's key and the number of the step."""
+    return ops.fold_in(state.key, state.step)
+
+
+def _require_finite(loss: Tensor) -> None:
+    if not np.isfinite(loss.numpy()).all():
+        raise NonFiniteError(
+            "explaining a step",
+            f"its loss is {loss.item()}",
+            "explain an earlier step, or look for NaN and infinities in the rows",
+        )
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,312 @@
+"""The update of one weight, substituted: wrappers from the outside in, then the optimizer itself.
+
+An optimizer is a pair of functions; its settings are what they close over, and its slots are in its
+state. Each template gives the textbook's line from these and the engine's own numbers, and the
+check says whether it reproduces the engine's next weight. What has no template is shown as before
+and after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from retrograd.explain.optimizers import MOVES, Move, Slots
+from retrograd.explain.record import Formula, Term
+from retrograd.explain.seen import Seen, evaluated, product, short
+from retrograd.explain.weights import Weight
+from retrograd.optim.memory import AccumulateState, EMAState, PlateauState
+from retrograd.optim.optimizer import Optimizer
+from retrograd.tensor.tensor import Tensor
+
+Params = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What is left of an optimizer after some wrappers were taken off.
+
+    ``grads`` are as the wrappers so far made them. ``shrinks`` are terms that they add to the move,
+    ``multiplier`` scales all of it; ``is_plain`` is False once a wrapper has no template.
+    """
+
+    optimizer: Optimizer
+    before: Any
+    after: Any
+    grads: Params
+    formulas: tuple[Formula, ...] = ()
+    shrinks: tuple[Term, ...] = ()
+    multiplier: float = 1.0
+    is_plain: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+
+def settings_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a function closes over, by name: the settings of an optimizer.
+
+    >>> from retrograd.optim import momentum
+    >>> settings_of(momentum(0.1, 0.8).update)["momentum"]
+    0.8
+    """
+    code = getattr(function, "__code__", None)
+    cells = getattr(function, "__closure__", None) or ()
+    names = code.co_freevars if code is not None else ()
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}
+
+
+def update_formulas(seen: Seen, weight: Weight) -> list[Formula]:
+    """Return the lines that lead from a weight's gradient to its next value."""
+    captured = seen.captured
+    layer = _Layer(
+        captured.optimizer, captured.optimizer_before, captured.optimizer_after, captured.grads
+    )
+    while True:
+        peeled = _peel(seen, weight, layer)
+        if peeled is None:
+            break
+        layer = peeled
+    template = MOVES.get(type(layer.before))
+    if template is None or not layer.is_plain:
+        return [*layer.formulas, _before_and_after(seen, weight, layer)]
+    slots = _slots(seen, weight, layer)
+    try:
+        move = template(slots)
+    except KeyError:  # an optimizer of the user's own that keeps a state of ours
+        return [*layer.formulas, _before_and_after(seen, weight, layer)]
+    return [*layer.formulas, *move.formulas, _final(seen, weight, layer, move)]
+
+
+def _peel(seen: Seen, weight: Weight, layer: _Layer) -> _Layer | None:
+    """Take off the outermost wrapper; None at the optimizer itself."""
+    settings = settings_of(layer.optimizer.update)
+    inner = settings.get("optimizer")
+    if not isinstance(inner, Optimizer):
+        return None
+    if isinstance(layer.before, AccumulateState):
+        return _accumulated(seen, weight, layer, inner, settings["steps"])
+    if isinstance(layer.before, EMAState):
+        return replace(layer, optimizer=inner, before=layer.before.inner, after=layer.after.inner)
+    if isinstance(layer.before, PlateauState):
+        factor = layer.multiplier * float(layer.before.multiplier)
+        return replace(
+            layer,
+            optimizer=inner,
+            before=layer.before.inner,
+            after=layer.after.inner,
+            multiplier=factor,
+        )
+    if "change" in settings:
+        return _changed(seen, weight, layer, inner, settings)
+    if {"learning_rate", "rate", "applies_to"} <= settings.keys():
+        return _shrunk(seen, weight, layer, inner, settings)
+    return replace(layer, optimizer=inner, is_plain=False)
+
+
+def _number(values: Params, weight: Weight) -> float:
+    return float(values[weight.leaf].numpy()[weight.index])
+
+
+def ulps(seen: Seen, *sizes: float) -> float:
+    """Return 4 units in the last place of the largest number, in the dtype of the parameters."""
+    kind = np.dtype(next(iter(seen.captured.params.values())).numpy().dtype)
+    largest = np.asarray(max(map(abs, sizes)), kind)
+    return 4 * float(np.spacing(largest)) if np.isfinite(largest) else math.inf
+
+
+def _line(
+    seen: Seen,
+    weight: Weight,
+    symbol: str,
+    template: str,
+    terms: list[Term],
+    value: float,
+    **more: Any,
+) -> Formula:
+    sizes = [t.value for t in terms] + [value]
+    scale = float(np.prod([v for _, v in more.get("scale", ())]))
+    more.setdefault("bound", ulps(seen, *(s * scale for s in sizes[:-1]), value))
+    return seen.formula(
+        "update",
+        weight.path,
+        symbol,
+        template,
+        terms,
+        value,
+        bound_rule="4 units in the last place",
+        of_row=None,
+        **more,
+    )
+
+
+def _changed(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
+    """Show what a wrapper makes of the gradient: its own function is asked."""
+    params = seen.captured.params
+    changed = settings["change"](layer.grads, params)
+    g, after = _number(layer.grads, weight), _number(changed, weight)
+    own = settings_of(settings["change"])
+    show = CHANGES.get(str(settings.get("asked")))
+    if show is None:
+        template, terms, words = "g ← changed g", [Term("changed g", after)], ""
+    else:
+        template, terms, words = show(own, g, _number(params, weight), layer.grads, weight)
+    line = _line(seen, weight, "g", template, terms, after, words=words)
+    return replace(layer, optimizer=inner, grads=changed, formulas=(*layer.formulas, line))
+
+
+Change = tuple[str, list[Term], str]
+
+
+def _clipped_norm(
+    own: Mapping[str, Any], g: float, w: float, grads: Params, weight: Weight
+) -> Change:
+    squares = (float(np.sum(np.square(x.numpy().astype(np.float64)))) for x in grads.values())
+    norm = math.sqrt(sum(squares))
+    factor = min(1.0, own["max_norm"] / norm) if norm else 1.0
+    words = f"|g| = {short(norm)} over all weights, limit {own['max_norm']:g}: factor {factor:.6g}"
+    return "g ← g·min(1, limit/|g|)", [product("g·factor", None, g=g, factor=factor)], words
+
+
+def _clipped_value(
+    own: Mapping[str, Any], g: float, w: float, grads: Params, weight: Weight
+) -> Change:
+    limit = own["limit"]
+    term = evaluated(f"clip({short(g)})", max(min(g, limit), -limit), g=g, limit=limit)
+    return "g ← clip(g, -limit, limit)", [term], f"limit {limit:g}"
+
+
+def _coupled_decay(
+    own: Mapping[str, Any], g: float, w: float, grads: Params, weight: Weight
+) -> Change:
+    rate = own["rate"] if own["applies_to"](weight.leaf) else 0.0
+    return "g ← g + λ·w", [Term("g", g), product("λ·w", None, λ=rate, w=w)], "weight decay"
+
+
+def _absolute_decay(
+    own: Mapping[str, Any], g: float, w: float, grads: Params, weight: Weight
+) -> Change:
+    rate = own["rate"] if own["applies_to"](weight.leaf) else 0.0
+    sign = float(np.sign(w))
+    terms = [Term("g", g), product("λ·sign(w)", None, **{"λ": rate, "sign(w)": sign})]
+    return "g ← g + λ·sign(w)", terms, "L1"
+
+
+CHANGES: Mapping[str, Callable[..., Change]] = {
+    "clip_by_global_norm": _clipped_norm,
+    "clip_by_value": _clipped_value,
+    "weight_decay": _coupled_decay,
+    "l1": _absolute_decay,
+}
+"""What wrappers make of a gradient, by the name that they were asked for."""
+
+
+def _shrunk(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
+    """Keep the decay that acts on the weight itself as a term of the last line."""
+    if not settings["applies_to"](weight.leaf):
+        return replace(layer, optimizer=inner)
+    rate = float(settings["learning_rate"](layer.before).item())
+    w = _number(seen.captured.params, weight)
+    term = product("-lr·λ·w", None, **{"-lr": -rate}, λ=settings["rate"], w=w)
+    return replace(layer, optimizer=inner, shrinks=(*layer.shrinks, term))
+
+
+def _accumulated(seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, steps: int) -> _Layer:
+    """Show the mean of the gradients that were waiting, or that the weight still waits."""
+    waiting = int(layer.before.waiting) + 1
+    if waiting < steps:
+        return replace(layer, optimizer=inner, is_plain=False)
+    total = {
+        name: Tensor(
+            x.type, np.asarray((x.numpy() + layer.grads[name].numpy()) / steps, x.numpy().dtype)
+        )
+        for name, x in layer.before.total.items()
+    }
+    terms = [
+        Term("sum of the waiting g", _number(layer.before.total, weight)),
+        Term("g", _number(layer.grads, weight)),
+    ]
+    scale = (("1/steps", 1 / steps),)
+    line = _line(
+        seen,
+        weight,
+        "g",
+        "g ← mean of the last gradients",
+        terms,
+        _number(total, weight),
+        scale=scale,
+    )
+    return replace(
+        layer,
+        optimizer=inner,
+        before=layer.before.inner,
+        after=layer.after.inner,
+        grads=total,
+        formulas=(*layer.formulas, line),
+    )
+
+
+def _slots(seen: Seen, weight: Weight, layer: _Layer) -> Slots:
+    rate = layer.optimizer.learning_rate
+
+    def line(symbol: str, template: str, terms: list[Term], value: float) -> Formula:
+        return _line(seen, weight, symbol, template, terms, value)
+
+    def slot(name: str, is_after: bool) -> float:
+        return _number(getattr(layer.after if is_after else layer.before, name), weight)
+
+    return Slots(
+        g=_number(layer.grads, weight),
+        learning_rate=math.nan if rate is None else float(rate(layer.before).item()),
+        t=int(layer.before.step) + 1,
+        settings=settings_of(layer.optimizer.update),
+        slot=slot,
+        line=line,
+    )
+
+
+def _final(seen: Seen, weight: Weight, layer: _Layer, move: Move) -> Formula:
+    """The last line: the weight, what it loses and gains, and the engine's next weight."""
+    captured = seen.captured
+    w, after = _number(captured.params, weight), _number(captured.params_after, weight)
+    terms = [Term("w", w), *layer.shrinks, *move.terms]
+    template = "w ← w" + "".join(f" {_signed(t.label)}" for t in terms[1:])
+    if layer.multiplier != 1.0:
+        terms = [terms[0], *(_times(t, layer.multiplier) for t in terms[1:])]
+        template += ", the move times the plateau's factor"
+    moved = sum(t.value for t in terms[1:])
+    return _line(
+        seen,
+        weight,
+        "w",
+        template,
+        terms,
+        after,
+        bound=ulps(seen, w, after - w, moved),
+        words=move.words,
+    )
+
+
+def _signed(label: str) -> str:
+    return f"- {label[1:]}" if label.startswith("-") else f"+ {label}"
+
+
+def _times(term: Term, factor: float) -> Term:
+    return replace(term, value=term.value * factor, factors=(*term.factors, ("plateau", factor)))
+
+
+def _before_and_after(seen: Seen, weight: Weight, layer: _Layer) -> Formula:
+    captured = seen.captured
+    w, after = _number(captured.params, weight), _number(captured.params_after, weight)
+    name = type(layer.before).__name__.removesuffix("State")
+    terms = [Term("w", w), Term("Δw", after - w)]
+    words = f"no line-by-line formula is known for {name}: before and after"
+    if isinstance(layer.before, AccumulateState) and after == w:
+        words = "the gradient waits to be averaged with the next ones: no weight moves yet"
+    return _line(seen, weight, "w", "w ← w + Δw", terms, after, words=words)

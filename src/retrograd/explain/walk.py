@@ -1,0 +1,100 @@
+"""The walk along a route: what each unit is made of, and what is handed back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from retrograd import nn
+from retrograd.explain import generic, layers, norms
+from retrograd.explain.capture import Visit
+from retrograd.explain.layers import Template
+from retrograd.explain.record import Formula
+from retrograd.explain.route import Route, input_unit
+from retrograd.explain.seen import Seen
+
+FORWARD: Mapping[type, Template] = {
+    nn.Linear: layers.dense_forward,
+    nn.Dropout: layers.dropout_forward,
+    nn.Flatten: layers.nothing,
+    nn.Residual: layers.residual_forward,
+    nn.BatchNorm: norms.batch_forward,
+    nn.LayerNorm: norms.layer_forward,
+}
+"""What a unit of a layer is, by the layer's class; activations are in `layers.CURVES`."""
+
+BACKWARD: Mapping[type, Template] = {
+    nn.Linear: layers.dense_backward,
+    nn.Dropout: layers.slope_backward,
+    nn.Flatten: layers.nothing,
+    nn.Residual: layers.residual_backward,
+    nn.BatchNorm: norms.batch_backward,
+    nn.LayerNorm: norms.layer_backward,
+}
+"""What a layer hands back to one of its inputs, by the layer's class."""
+
+
+def forward(seen: Seen, visit: Visit, unit: int) -> list[Formula]:
+    """Return what a unit is made of, for activations with the slope that goes back through it."""
+    if layers.curve_of(visit.layer) is not None:
+        return [f for f in layers.curve_forward(seen, visit, unit) if f.phase == "forward"]
+    template = FORWARD.get(type(visit.layer))
+    return [] if template is None else template(seen, visit, unit)
+
+
+def backward(seen: Seen, chosen: Route) -> list[Formula]:
+    """Return what comes back along the route, from the last layer to the first."""
+    visits = seen.captured.visits
+    formulas: list[Formula] = []
+    done: set[int] = set()
+    for number in sorted(chosen, reverse=True):
+        if number in done:
+            continue
+        visit = visits[number]
+        unit = _input_unit(seen, visit, number, chosen)
+        if isinstance(visit.layer, nn.Linear):
+            crossed = _crossed(seen, visit, chosen)
+            done |= set(crossed)
+            if visit.source is None:
+                continue  # nothing below the network's input waits for a delta
+            for below in crossed:
+                if layers.curve_of(visits[below].layer) is not None:
+                    curve = layers.curve_forward(seen, visits[below], chosen[below])
+                    formulas += [f for f in curve if f.phase == "backward"]
+            scale = tuple(
+                (layers.slope_name(visits[b]), float(seen.of_row(visits[b].slope)[chosen[b]]))
+                for b in crossed
+            )
+            last = visits[crossed[-1]] if crossed else None
+            formulas += layers.dense_backward(seen, visit, unit, scale, last)
+        else:
+            formulas += _handed_back(seen, visit, unit)
+    return formulas
+
+
+def _handed_back(seen: Seen, visit: Visit, unit: int) -> list[Formula]:
+    if layers.curve_of(visit.layer) is not None:
+        curve = layers.curve_forward(seen, visit, unit)
+        slopes = [f for f in curve if f.phase == "backward"]
+        return slopes + layers.slope_backward(seen, visit, unit)
+    return BACKWARD.get(type(visit.layer), generic.backward)(seen, visit, unit)
+
+
+def _input_unit(seen: Seen, visit: Visit, number: int, chosen: Route) -> int:
+    """Return the place of the visit's input that the route goes on with."""
+    if visit.source is not None and visit.source in chosen:
+        return chosen[visit.source]
+    return input_unit(seen, visit, chosen[number])
+
+
+def _crossed(seen: Seen, visit: Visit, chosen: Route) -> list[int]:
+    """Return the elementwise layers right below a dense one that its deltas alone come through."""
+    visits, crossed = seen.captured.visits, []
+    number, above = visit.source, visit
+    while number is not None and number in chosen and layers.is_elementwise(visits[number]):
+        if not np.array_equal(visits[number].dy, above.dx):
+            break  # another branch hands something back here too
+        crossed.append(number)
+        number, above = visits[number].source, visits[number]
+    return crossed
