@@ -10,7 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retrograd.ops.indexing import checked, require_inside, require_integers, some_indices
+from retrograd.ops.indexing import (
+    checked,
+    require_inside,
+    require_integers,
+    require_numbers,
+    some_indices,
+)
 from retrograd.tensor.element import (
     Cast,
     Element,
@@ -81,10 +87,11 @@ class Scatter(Op):
     def result_type(self, indices: TensorType, updates: TensorType) -> TensorType:
         """Return the shape with the new length; raises ShapeError or DTypeError."""
         require_integers("scatter", indices)
-        if indices.shape != updates.shape or updates.dtype is DType.bool:
+        require_numbers("scatter", updates)
+        if indices.shape != updates.shape:
             raise ShapeError(
                 f"scatter of {updates} at {indices}",
-                "the shapes differ, or the updates are bools",
+                "the shapes differ",
                 "give one number for each index",
             )
         return TensorType(_with_length(updates.shape, self.axis, self.length), updates.dtype)

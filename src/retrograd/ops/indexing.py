@@ -71,11 +71,12 @@ class ScatterAdd(Op):
     def result_type(self, indices: TensorType, updates: TensorType) -> TensorType:
         """Return the shape with one axis for the indices'; raises ShapeError or DTypeError."""
         require_integers("scatter_add", indices)
+        require_numbers("scatter_add", updates)
         end = self.axis + indices.rank
-        if updates.shape[self.axis : end] != indices.shape or updates.dtype is DType.bool:
+        if updates.shape[self.axis : end] != indices.shape:
             raise ShapeError(
                 f"scatter_add of {updates} at {indices}, axis {self.axis}",
-                f"the updates do not have the axes {indices.shape} there, or are bools",
+                f"the updates do not have the axes {indices.shape} there",
                 "give one number for each index",
             )
         return TensorType(
@@ -148,6 +149,12 @@ def require_integers(asked: str, indices: TensorType) -> None:
         raise DTypeError(
             f"{asked} at {indices}", "indices are integers", "cast: ops.cast(x, DType.int64)"
         )
+
+
+def require_numbers(asked: str, updates: TensorType) -> None:
+    """Raise DTypeError for bools, which do not add up."""
+    if updates.dtype is DType.bool:
+        raise DTypeError(f"{asked} of {updates}", "bools have no sum", "cast them to a number")
 
 
 def require_inside(asked: str, indices: Array, length: int) -> None:

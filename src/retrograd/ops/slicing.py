@@ -146,7 +146,7 @@ def _random_places(draw: Draw) -> tuple[tuple[Shape, Shape, Shape], Shape, float
     return places, shape, draw.choice((0.0, 1.5))
 
 
-def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
     """Return x with ``value`` around it: one pair (before, after) an axis.
 
     Raises ShapeError for a missing pair or a negative width.
