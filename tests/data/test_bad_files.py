@@ -220,6 +220,24 @@ def test_parquet_without_single_values_or_rows_is_refused(tmp_path):
         read_table(path)
 
 
+def test_panics_print_nothing_and_other_words_pass(capfd, monkeypatch):
+    def panic():
+        os.write(2, b"thread 'x' panicked at lib.rs:1\nstack backtrace:\n")
+        raise polars.exceptions.PanicException("assertion failed\n  left: 1")
+
+    with pytest.raises(DataError, match=r"damaged or not Parquet \(assertion failed\)"):
+        frames._guarded(panic, "reading")
+    assert capfd.readouterr().err == ""
+    assert frames._guarded(lambda: os.write(2, b"words"), "reading") == 5
+    assert capfd.readouterr().err == "words"
+
+    def closed(_):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", closed)
+    assert frames._guarded(lambda: 3, "reading") == 3
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), GeneratorExit()])
 def test_what_is_not_the_files_fault_passes(error):
     def read():

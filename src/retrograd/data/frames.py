@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,8 @@ def _guarded(read: Callable[[], Any], asked: str) -> Any:
     import polars as pl
 
     try:
-        return read()
+        with _without_panic_reports():
+            return read()
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # polars' own panics are no Exception
@@ -118,6 +121,31 @@ def _guarded(read: Callable[[], Any], asked: str) -> Any:
             raise
         found = f"the Parquet file is damaged or not Parquet ({_first_line(error)})"
         raise DataError(asked, found, "write or copy it again") from None
+
+
+@contextlib.contextmanager
+def _without_panic_reports() -> Iterator[None]:
+    """Keep what Rust prints of a panic off standard error: the exception says it in a sentence.
+
+    Rust prints from threads of its own, straight to descriptor 2, so that is what is redirected;
+    whatever else was written there meanwhile is passed on afterwards, unless there was a panic.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # no standard error at all: nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            kept.seek(0)
+            written = kept.read()
+            if written and b"panicked at" not in written:
+                os.write(2, written)
 
 
 def _first_line(error: BaseException) -> str:
