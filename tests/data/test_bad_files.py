@@ -220,7 +220,7 @@ def test_parquet_without_single_values_or_rows_is_refused(tmp_path):
         read_table(path)
 
 
-def test_panics_print_nothing_and_other_words_pass(capfd, monkeypatch):
+def test_panics_print_nothing_and_other_words_pass(capfd):
     def panic():
         os.write(2, b"thread 'x' panicked at lib.rs:1\nstack backtrace:\n")
         raise polars.exceptions.PanicException("assertion failed\n  left: 1")
@@ -234,8 +234,10 @@ def test_panics_print_nothing_and_other_words_pass(capfd, monkeypatch):
     def closed(_):
         raise OSError(9, "Bad file descriptor")
 
-    monkeypatch.setattr(os, "dup", closed)
-    assert frames._guarded(lambda: 3, "reading") == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "dup", closed)
+        read = frames._guarded(lambda: 3, "reading")
+    assert read == 3
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), GeneratorExit()])
