@@ -52,7 +52,7 @@ class Gather(Op):
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """Return NumPy's take_along_axis; raises IndexRangeError for an index out of range."""
-        require_inside("gather", indices, x.shape[self.axis])
+        require_inside("gather at index", indices, x.shape[self.axis])
         return np.take_along_axis(x, indices, self.axis)
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
@@ -98,7 +98,7 @@ class Scatter(Op):
 
     def evaluate(self, indices: Array, updates: Array) -> Array:
         """Return NumPy's unbuffered sums; raises IndexRangeError for an index out of range."""
-        require_inside("scatter", indices, self.length)
+        require_inside("scatter at index", indices, self.length)
         out = np.zeros(_with_length(updates.shape, self.axis, self.length), updates.dtype)
         place: list[Any] = list(np.indices(updates.shape, sparse=True))
         place[self.axis] = indices
@@ -145,7 +145,7 @@ class OneHot(Op):
 
     def evaluate(self, labels: Array) -> Array:
         """Return the comparison with 0..depth-1; raises IndexRangeError for a label outside."""
-        require_inside("one_hot", labels, self.depth)
+        require_inside("one_hot of label", labels, self.depth)
         return np.equal(labels[..., None], np.arange(self.depth)).astype(self.dtype.numpy)
 
     def vjp(self, g: Tensor, out: Tensor, labels: Tensor) -> tuple[None]:

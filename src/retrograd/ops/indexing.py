@@ -36,7 +36,7 @@ class Take(Op):
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """Return NumPy's take; raises IndexRangeError for an index outside the axis."""
-        require_inside("take", indices, x.shape[self.axis])
+        require_inside("take at index", indices, x.shape[self.axis])
         return np.take(x, indices, self.axis)
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
@@ -85,7 +85,7 @@ class ScatterAdd(Op):
 
     def evaluate(self, indices: Array, updates: Array) -> Array:
         """Return NumPy's unbuffered sums; raises IndexRangeError for an index out of range."""
-        require_inside("scatter_add", indices, self.length)
+        require_inside("scatter_add at index", indices, self.length)
         lead, end = updates.shape[: self.axis], self.axis + indices.ndim
         out = np.zeros((*lead, self.length, *updates.shape[end:]), updates.dtype)
         place: Any = (*(slice(None) for _ in lead), indices)
@@ -163,9 +163,9 @@ def require_inside(asked: str, indices: Array, length: int) -> None:
     wrong = (given < 0) | (given >= length)
     if wrong.any():
         raise IndexRangeError(
-            f"{asked} at index {given[wrong].flat[0]}",
-            f"the axis has {length} places",
-            f"give indices from 0 to {length - 1}" if length else "there is nothing to index",
+            f"{asked} {given[wrong].flat[0]}",
+            f"it is not in 0..{length - 1}" if length else "there is nothing to choose from",
+            "count from 0; nothing wraps around and nothing is clipped",
         )
 
 

@@ -53,8 +53,8 @@ def _checked_index(index: Any, length: Any, taken: Any) -> Any:
     if np.any(wrong):
         raise IndexRangeError(
             f"reading index {int(np.broadcast_to(index, np.shape(wrong))[wrong].flat[0])}",
-            f"the axis has {int(np.max(length))} places",
-            "give indices from 0 up to the length",
+            f"it is not in 0..{int(np.max(length)) - 1}",
+            "count from 0; nothing wraps around and nothing is clipped",
         )
     return np.clip(index, 0, length - 1)
 
