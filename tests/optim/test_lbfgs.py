@@ -105,3 +105,15 @@ def test_the_search_of_a_slope_without_end_stops() -> None:
     found, looks = search(lambda t: Point(t, -t, -1.0, np.ones(1)), Point(0, 0, -1, np.ones(1)), 1)
     assert looks == 25
     assert found.loss < -1e6
+
+
+def test_the_search_turns_back_after_stepping_over_the_minimum() -> None:
+    """A sharp valley at 2: the first trial inside the bracket lands beyond it, still lower."""
+
+    def at(t: float) -> Point:
+        root = np.hypot(t - 2, 0.01)
+        return Point(t, root, (t - 2) / root, np.ones(1))
+
+    found, looks = search(at, at(0.0), 10.0)
+    assert abs(found.slope) <= ENOUGH_FLATTENING
+    assert looks < 25

@@ -82,13 +82,6 @@ def muon(
         matrices, left = _part(applies_to, params, params)
         return MuonState(first_step(), zeros_like(matrices), rest.init(left) if left else ())
 
-    def rule(size: Tensor, p: Tensor, g: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        m = m * momentum + g * (1 - momentum)
-        direction = orthogonal(g * (1 - momentum) + m * momentum, iterations)
-        scale = max(1.0, p.shape[1] / p.shape[0]) ** 0.5
-        kept = times(1 - size * weight_decay, p) if weight_decay else p
-        return kept - times(size * scale, direction), m
-
     def update(
         grads: Params, state: MuonState, params: Params
     ) -> tuple[dict[str, Tensor], MuonState]:
@@ -99,15 +92,30 @@ def muon(
         require_like("muon", "state.m", state.m, matrices)
         size, moved, m, kept = rate(state), {}, {}, state.others
         if matrices:
-            moved, m = for_each(
-                lambda p, g, m: rule(size, p, g, m), matrices, matrix_grads, state.m
-            )
+            rule = _matrix_rule(size, momentum, weight_decay, iterations)
+            moved, m = for_each(rule, matrices, matrix_grads, state.m)
         if left:
             left, kept = rest.update(left_grads, state.others, left)
         together = {**moved, **left}
         return {name: together[name] for name in params}, MuonState(state.step + 1, m, kept)
 
     return Optimizer(init, update, learning_rate=rate)
+
+
+def _matrix_rule(
+    size: Tensor, momentum: float, weight_decay: float, iterations: int
+) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return one matrix's step: its new value and momentum from itself, its g and its momentum."""
+
+    def rule(p: Tensor, g: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        m = m * momentum + g * (1 - momentum)
+        direction = orthogonal(g * (1 - momentum) + m * momentum, iterations)
+        # A unit's output changes about as much, whatever the matrix's shape (in, out).
+        scale = max(1.0, p.shape[1] / p.shape[0]) ** 0.5
+        shrunk = times(1 - size * weight_decay, p) if weight_decay else p
+        return shrunk - times(size * scale, direction), m
+
+    return rule
 
 
 def _part(
