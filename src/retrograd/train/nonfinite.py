@@ -124,7 +124,9 @@ def _has_bad_input(done: _Evaluated, value: int) -> bool:
     return any(i not in constants and _is_bad(done, i) for i in inputs)
 
 
-def _walk_back(graph: Graph, start: int, follow: Callable[[int], bool]) -> Iterator[int]:
+def _walk_back(
+    graph: Graph, start: int, follow: Callable[[int], bool] = lambda value: True
+) -> Iterator[int]:
     """Yield start and what it was made from, nearest first, over values that ``follow`` accepts."""
     seen, queue = {start}, deque([start])
     while queue:
@@ -155,27 +157,36 @@ def _op_origin(done: _Evaluated, value: int) -> Origin:
     graph, array = done.graph, done.values[value]
     index, number = _first_bad(array)
     node = graph.nodes[value - graph.first_node]
-    nearest = (
-        done.inputs[v].removeprefix(_PARAMS)
-        for v in _walk_back(graph, value, lambda _: True)
-        if v < len(done.inputs) and done.inputs[v].startswith(_PARAMS)
-    )
-    leaf = next(nearest, "")
     operands = tuple(_operand(done.values[i], array.shape, index) for i in node.inputs)
     batch = next((v for v, n in enumerate(done.inputs) if n.startswith(_BATCH)), None)
     rows = done.values[batch].shape[:1] if batch is not None else ()
     phase = _phase(done, value)
     is_row = phase == "forward" and bool(rows) and array.shape[:1] == rows
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(node.op).__name__).lower()
-    layer = leaf.rpartition(".")[0] or leaf
+    layer = _layer(done, value, phase)
     return Origin(phase, name, index, number, layer, operands, index[0] if is_row else None)
+
+
+def _layer(done: _Evaluated, value: int, phase: str) -> str:
+    """Return the layer of the nearest weight that a value was made from.
+
+    What the backward pass makes belongs to the layer whose forward value it reads, which the
+    gradient that arrived, made from later layers, must not hide.
+    """
+    if phase == "backward":
+        forward = set(_walk_back(done.graph, done.outputs["1.loss"]))
+        made = (v for v in _walk_back(done.graph, value) if v in forward)
+        value = next((v for v in made if v >= done.graph.first_node), value)
+    nearest = (done.inputs[v] for v in _walk_back(done.graph, value) if v < len(done.inputs))
+    leaf = next((name for name in nearest if name.startswith(_PARAMS)), "").removeprefix(_PARAMS)
+    return leaf.rpartition(".")[0] or leaf
 
 
 def _phase(done: _Evaluated, value: int) -> str:
     """Return the part of the step that made a value: what the loss needs is the forward pass."""
     for phase, name in (("forward", "1.loss"), ("backward", "1.gradient_norm")):
         output = done.outputs.get(name)
-        if output is not None and value in _walk_back(done.graph, output, lambda _: True):
+        if output is not None and value in _walk_back(done.graph, output):
             return phase
     return "update"
 
@@ -201,7 +212,7 @@ def _describe(
         found = f"{origin.name}{list(origin.index) or ''} was {origin.value:g} before the step"
         return found, "start from weights that are numbers, or from an earlier checkpoint"
     given = " and ".join(origin.operands)
-    place = f"{list(origin.index) or ''}{f' by layer {origin.layer!r}' if origin.layer else ''}"
+    place = f"{list(origin.index) or ''}{f' in layer {origin.layer!r}' if origin.layer else ''}"
     found = f"the {origin.phase} pass" if origin.phase != "update" else "the update"
     found += f" got {origin.value:g} from {origin.name} of {given} at {place}".replace(" at  ", " ")
     if origin.row is not None:
