@@ -70,7 +70,8 @@ class GradientReport:
     @property
     def ok(self) -> bool:
         """Whether no check found a wrong gradient."""
-        return all(c.verdict != "wrong" for c in (*self.directions, *self.leaves))
+        verdicts = [row.verdict for row in self.directions] + [row.verdict for row in self.leaves]
+        return "wrong" not in verdicts
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; NaN and infinities become text."""

@@ -11,7 +11,7 @@ from retrograd.autodiff import grad
 from retrograd.explain.capture import Numbers, Pass, Visit
 from retrograd.explain.generic import wide
 from retrograd.explain.layers import curve_of, is_elementwise
-from retrograd.explain.record import TOLERANCE, Audit
+from retrograd.explain.record import TOLERANCE, Audit, Phase
 from retrograd.explain.seen import floor_of
 
 
@@ -28,7 +28,7 @@ def _audit(captured: Pass, visit: Visit) -> Iterator[Audit]:
 
 
 def _compare(
-    phase: str, path: str, what: str, found: Numbers, expected: Numbers, bound: Numbers
+    phase: Phase, path: str, what: str, found: Numbers, expected: Numbers, bound: Numbers
 ) -> Audit:
     gaps = np.abs(np.asarray(found, np.float64) - expected) / bound
     failed = int(np.sum(~(gaps <= 1)))

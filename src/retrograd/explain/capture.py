@@ -1,6 +1,6 @@
 """One training step with everything kept: what each layer got and gave, and every gradient.
 
-The forward pass is the network's own: each member of its containers is wrapped in a `_Recorded`
+The forward pass is the network's own: each member of its containers is wrapped in a `Recorded`
 that calls it and remembers input and output. Nothing is run a second time and no random number is
 drawn, so every number is the one that training computes.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from retrograd import nn, ops
 from retrograd.autodiff import Rules, gradients, watch
 from retrograd.data.batches import Batch
+from retrograd.explain.recording import Trace, joined, recorded
 from retrograd.nn.containers import is_layer
 from retrograd.ops.flow import Alias
 from retrograd.optim import Optimizer
@@ -106,60 +107,6 @@ class Pass:
         return str(self.predictions.dtype)
 
 
-@dataclass(frozen=True, eq=False)
-class _Trace:
-    """What a recorded layer leaves behind while the pass runs."""
-
-    path: str
-    layer: Any
-    x: Tensor
-    y: Tensor
-    state: Mapping[str, Tensor]
-    key: Tensor | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Recorded:
-    """A member of a container that does what it always does, and notes what went in and out."""
-
-    path: str
-    layer: Any
-    traces: list[_Trace]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Pass the input on and note it."""
-        entered = watch(x)
-        y: Tensor = self.layer(entered)
-        self.traces.append(_Trace(self.path, self.layer, entered, y, {}, None))
-        return y
-
-    def apply(
-        self, x: Tensor, state: dict[str, Tensor], key: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pass the input on as training does, and note it."""
-        if not is_layer(self.layer):
-            return self(x), state
-        # A name of its own: where a tensor goes two ways, each way has its own gradient.
-        entered = watch(x)
-        y, after = self.layer.apply(entered, state, key)
-        self.traces.append(_Trace(self.path, self.layer, entered, y, state, key))
-        return y, after
-
-
-def recorded(net: Any, traces: list[_Trace], path: str = "") -> Any:
-    """Return the network with every member of its containers recorded, or itself."""
-    if isinstance(net, nn.Sequential):
-        members = (
-            recorded(member, traces, _joined(path, f"layers.{i}"))
-            for i, member in enumerate(net.layers)
-        )
-        return dataclasses.replace(net, layers=tuple(members))
-    if isinstance(net, nn.Residual):
-        inner = recorded(net.inner, traces, _joined(path, "inner"))
-        return _Recorded(path, dataclasses.replace(net, inner=inner), traces)
-    return _Recorded(path, net, traces)
-
-
 def capture(
     net: Any,
     loss: Loss,
@@ -210,7 +157,7 @@ class _Forward:
     """A forward pass with its history: what the backward walk starts from."""
 
     sources: Mapping[str, Tensor]
-    traces: list[_Trace]
+    traces: list[Trace]
     predictions: Tensor
     loss: Tensor
     penalty: Tensor | None
@@ -227,7 +174,7 @@ def _forward(
     penalty: Penalty | None,
 ) -> _Forward:
     weights = {} if batch.weights is None else {"weights": as_tensor(batch.weights)}
-    traces: list[_Trace] = []
+    traces: list[Trace] = []
     with differentiating():
         sources = {name: watch(x) for name, x in params.items()}
         placed = recorded(with_leaves(net, {**sources, **state.statistics}), traces)
@@ -260,7 +207,7 @@ def _backward(
     return tuple(_linked(visits, traces)), grads, at_predictions
 
 
-def _linked(visits: list[Visit], traces: list[_Trace]) -> Iterator[Visit]:
+def _linked(visits: list[Visit], traces: list[Trace]) -> Iterator[Visit]:
     """Yield the visits with where their input came from and what is inside them."""
     makers = {id(trace.y): i for i, trace in enumerate(traces)}
     for i, (visit, trace) in enumerate(zip(visits, traces, strict=True)):
@@ -268,7 +215,7 @@ def _linked(visits: list[Visit], traces: list[_Trace]) -> Iterator[Visit]:
         while id(given) not in makers and isinstance(given.op, Alias):
             given = given.inputs[0]
         linked = dataclasses.replace(visit, source=makers.get(id(given)))
-        inside = [k for k in range(i) if traces[k].path.startswith(_joined(trace.path, "inner"))]
+        inside = [k for k in range(i) if traces[k].path.startswith(joined(trace.path, "inner"))]
         if isinstance(trace.layer, nn.Residual) and inside:
             first = next(v for v in (visits[k] for k in inside))
             last = visits[inside[-1]]
@@ -276,7 +223,7 @@ def _linked(visits: list[Visit], traces: list[_Trace]) -> Iterator[Visit]:
         yield linked
 
 
-def _visit(trace: _Trace, dx: Numbers, dy: Numbers) -> Visit:
+def _visit(trace: Trace, dx: Numbers, dy: Numbers) -> Visit:
     ones = from_array(np.ones(trace.y.shape, trace.y.dtype.numpy))
     (slope,) = gradients([trace.y], [ones], [trace.x])
     return Visit(
@@ -323,7 +270,3 @@ def _require_finite(loss: Tensor) -> None:
             f"its loss is {loss.item()}",
             "explain an earlier step, or look for NaN and infinities in the rows",
         )
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

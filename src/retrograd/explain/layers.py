@@ -129,7 +129,7 @@ def curve_forward(seen: Seen, visit: Visit, unit: int) -> list[Formula]:
             "forward",
             path,
             "a",
-            f"a_j = {name}(z_j) = {curve_of(visit.layer)}",
+            "a_j = f(z_j), f(z) = " + str(curve_of(visit.layer)),
             [evaluated(label, wide, z=z)],
             a,
         )

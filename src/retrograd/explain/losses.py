@@ -51,7 +51,8 @@ def unwrapped(loss: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, A
 
 def _softmax(z: Numbers64) -> Numbers64:
     powers: Numbers64 = np.exp(z - z.max())
-    return powers / powers.sum()
+    shares: Numbers64 = powers / powers.sum()
+    return shares
 
 
 def cross_entropy(seen: Seen, z: Numbers64, target: Any, settings: Settings) -> RowLoss:

@@ -116,7 +116,7 @@ class Formula:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         rest = dataclasses.asdict(self.rest) if self.rest else None
         check = dataclasses.asdict(self.check)
-        return plain_data(
+        return _plain_record(
             plain | {"terms": terms, "rest": rest, "scale": dict(self.scale), "check": check}
         )
 
@@ -157,7 +157,7 @@ class Explanation:
     ``row`` is the row's number in the user's data (its place in the batch if nobody said), and
     ``place`` its place in the batch. ``loss`` is the batch's; ``total`` adds the regulariser's part
     and ``total_after`` is the same after the update; ``predicted`` is the change that the gradient
-    promises.
+    promises. ``where`` places the step ("batch 16 of 44, epoch 2").
     """
 
     network: str
@@ -175,6 +175,7 @@ class Explanation:
     total_after: float
     predicted: float
     exact: str = "exact"
+    where: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -201,7 +202,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; numbers that JSON lacks become text."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return plain_data(
+        return _plain_record(
             plain
             | {
                 "features": [dataclasses.asdict(f) for f in self.features],
@@ -250,6 +251,10 @@ def exact_sum(values: Sequence[float]) -> float:
         return math.fsum(values)
     except (ValueError, OverflowError):
         return math.nan
+
+
+def _plain_record(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain_data(value) for name, value in fields.items()}
 
 
 def plain_data(value: Any) -> Any:

@@ -48,6 +48,7 @@ def explain_step(
     class_names: Sequence[str] = (),
     source_values: Sequence[Any] = (),
     exact: str = "exact",
+    where: str = "",
     penalty: Penalty | None = None,
     rules: Rules | None = None,
 ) -> Explanation:
@@ -58,7 +59,8 @@ def explain_step(
     weight with the largest a·delta; ``unit`` ("layers.2[3]"), ``weight`` ("layers.2.weight[7,3]")
     and ``layer`` ("layers.2", whose formulas alone are shown) choose others. ``row`` is the row's
     number in the user's data, ``source_values`` what stood there before preparation, by feature.
-    ``exact`` says how this state was come by ("exact", "exact (replayed, 23 steps)").
+    ``exact`` says how this state was come by ("exact", "exact (replayed, 23 steps)"), and ``where``
+    which step it is to people ("batch 16 of 44, epoch 2").
 
     Raises InputError for a row, unit, weight or layer that does not exist, and NonFiniteError for
     a loss that is not a finite number.
@@ -78,7 +80,13 @@ def explain_step(
         tuple(map(str, class_names)),
     )
     return explain_pass(
-        seen, unit=unit, weight=weight, layer=layer, source_values=source_values, exact=exact
+        seen,
+        unit=unit,
+        weight=weight,
+        layer=layer,
+        source_values=source_values,
+        exact=exact,
+        where=where,
     )
 
 
@@ -90,6 +98,7 @@ def explain_pass(
     layer: str | None = None,
     source_values: Sequence[Any] = (),
     exact: str = "exact",
+    where: str = "",
 ) -> Explanation:
     """Return the explanation of a pass that was captured; see `explain_step`."""
     captured = seen.captured
@@ -120,6 +129,7 @@ def explain_pass(
         total_after=captured.total_after,
         predicted=after.value,
         exact=exact,
+        where=where,
         notes=_notes(captured),
     )
 

@@ -90,11 +90,14 @@ def _input_unit(seen: Seen, visit: Visit, number: int, chosen: Route) -> int:
 
 def _crossed(seen: Seen, visit: Visit, chosen: Route) -> list[int]:
     """Return the elementwise layers right below a dense one that its deltas alone come through."""
-    visits, crossed = seen.captured.visits, []
-    number, above = visit.source, visit
-    while number is not None and number in chosen and layers.is_elementwise(visits[number]):
-        if not np.array_equal(visits[number].dy, above.dx):
-            break  # another branch hands something back here too
-        crossed.append(number)
-        number, above = visits[number].source, visits[number]
+    visits = seen.captured.visits
+    crossed: list[int] = []
+    above = visit
+    while above.source is not None and above.source in chosen:
+        below = visits[above.source]
+        # Where another branch hands something back too, this sum is not all that arrives.
+        if not layers.is_elementwise(below) or not np.array_equal(below.dy, above.dx):
+            break
+        crossed.append(above.source)
+        above = below
     return crossed
