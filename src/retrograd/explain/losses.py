@@ -108,11 +108,12 @@ def binary_cross_entropy(seen: Seen, z: Numbers64, target: Any, settings: Settin
     """L = -t ln p - (1 - t) ln(1 - p) with p = 1/(1 + e^-z); its slope is p - t."""
     t = np.asarray(target, np.float64).ravel()
     p = 1 / (1 + np.exp(-np.clip(z, -700, 700)))
-    parts: list[Term] = []
-    for k in range(len(z)):
-        parts += [evaluated("-t·ln p", float(t[k] * np.logaddexp(0, -z[k])), p=p[k])] * (t[k] != 0)
-        other = float((1 - t[k]) * np.logaddexp(0, z[k]))
-        parts += [evaluated("-(1-t)·ln(1-p)", other, p=p[k])] * (t[k] != 1)
+    costs = t * np.logaddexp(0, -z), (1 - t) * np.logaddexp(0, z)
+    parts = [
+        evaluated(label, float(cost[k]), p=p[k])
+        for label, cost in zip(("-t·ln p", "-(1-t)·ln(1-p)"), costs, strict=True)
+        for k in np.flatnonzero(cost)
+    ]
 
     def slope(k: int) -> tuple[Term, ...]:
         return Term("p", float(p[k])), Term("-t", -float(t[k]))
