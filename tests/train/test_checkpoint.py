@@ -1,9 +1,11 @@
 """Checkpoints: exact, whole or refused, and never the only copy."""
 
+import contextlib
 import errno
 import json
 import math
 import os
+import resource
 import struct
 from types import SimpleNamespace
 
@@ -242,3 +244,55 @@ def test_short_writes_are_completed(tmp_path, monkeypatch):
         m.setattr(files, "os", short)
         path = save_checkpoint(tmp_path, make_checkpoint())
     assert load_checkpoint(path).progress.step == 5
+
+
+def test_a_real_refusal_in_the_middle_of_a_file(tmp_path):
+    """The system itself stops the file at 1000 bytes, as a quota does."""
+    save_checkpoint(tmp_path, make_checkpoint(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(
+            RunError, match=r"File too large; make room.*step-0+1\.safetensors is int"
+        ):
+            save_checkpoint(tmp_path, make_checkpoint(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_newest(tmp_path).progress.step == 1
+
+
+class Killed(BaseException):
+    """What no `except` of ours catches: after it nothing is cleaned up, as after SIGKILL."""
+
+
+def test_killed_at_any_system_call(tmp_path, monkeypatch):
+    calls = 0
+    last = 0
+
+    def counted(call):
+        def stop_at_last(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls > last:
+                raise Killed
+            return call(*arguments, **options)
+
+        return stop_at_last
+
+    watched = ("open", "write", "fsync", "close", "replace")
+    fake = SimpleNamespace(**vars(os) | {name: counted(getattr(os, name)) for name in watched})
+    monkeypatch.setattr(files, "os", fake)
+    ends = []
+    for last in range(9):
+        directory = tmp_path / str(last)
+        directory.mkdir()
+        calls = -1000
+        save_checkpoint(directory, make_checkpoint(1))
+        calls = 0
+        with pytest.raises(Killed) if last < 8 else contextlib.nullcontext():
+            save_checkpoint(directory, make_checkpoint(2))
+        calls = -1000
+        ends.append(load_newest(directory).progress.step)
+        save_checkpoint(directory, make_checkpoint(3))
+        assert not list(directory.glob(".*")), "what the killed one left is swept"
+    assert ends == [1] * 5 + [2] * 4

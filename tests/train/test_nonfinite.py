@@ -109,7 +109,7 @@ def test_log_of_zero_in_a_hidden_layer():
 
     events, message = collect(*small(log_of_relu), [rows()], feature_names=NAMES)
     assert "the forward pass got -inf from log of 0 at [" in message
-    assert "by layer 'layers.0', in row " in message
+    assert "in layer 'layers.0', in row " in message
     assert "(its largest input is " in message
     assert message.endswith(
         "; standardise the inputs, lower the learning rate, or clip the gradient"
