@@ -76,7 +76,12 @@ class Output:
 
     def plain(self, text: str) -> str:
         """Return the text in what the reader can show."""
-        return text.translate(_ASCII) if self.ascii or not _shows_unicode() else text
+        return text.translate(_ASCII) if self.uses_ascii else text
+
+    @property
+    def uses_ascii(self) -> bool:
+        """Whether only ASCII may be printed: asked for, or all that the reader can show."""
+        return self.ascii or not _shows_unicode()
 
     @property
     def is_live(self) -> bool:

@@ -108,4 +108,5 @@ def training_in_words(prepared: Prepared) -> str:
 
 
 def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    size, unit = next((s, u) for s, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= s)
+    return f"{count / size:.1f} {unit}"

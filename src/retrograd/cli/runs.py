@@ -1,0 +1,43 @@
+"""Finding what a verb was pointed at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrograd.api.run import Run
+    from retrograd.recipe.model import Model
+
+
+def open_either(path: Path) -> Run | Model:
+    """Return the run of a directory or the model of a file; raises InputError for neither."""
+    import difflib
+
+    from retrograd.api.front import load
+    from retrograd.tensor.errors import InputError
+
+    if not path.exists():
+        beside = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(str(path), beside, n=1)
+        raise InputError(
+            f"opening {str(path)!r}",
+            "there is no such run or model",
+            f"did you mean {near[0]!r}?" if near else "give the directory that train printed",
+        )
+    return load(path)
+
+
+def open_run(path: Path) -> Run:
+    """Return the run of a directory; raises InputError for a bare model file."""
+    from retrograd.api.run import Run
+    from retrograd.tensor.errors import InputError
+
+    found = open_either(path)
+    if not isinstance(found, Run):
+        raise InputError(
+            f"opening {str(path)!r}",
+            "it is a model file, which has neither the rows nor the steps of its run",
+            "give the run directory",
+        )
+    return found
