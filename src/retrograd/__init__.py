@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from retrograd.compile import compile as compile
     from retrograd.nn import Linear as Linear
     from retrograd.nn import Sequential as Sequential
-    from retrograd.nn import mlp as mlp
-    from retrograd.optim import adam as adam
-    from retrograd.optim import sgd as sgd
+    from retrograd.nn.mlp import mlp as mlp
+    from retrograd.optim.adam import adam as adam
+    from retrograd.optim.sgd import sgd as sgd
     from retrograd.tensor.tensor import Tensor as Tensor
     from retrograd.tensor.tensor import tensor as tensor
     from retrograd.tensor.types import DType as DType
@@ -54,7 +54,7 @@ _HOMES = {
     "Run": "retrograd.api.run",
     "Sequential": "retrograd.nn",
     "Tensor": "retrograd.tensor.tensor",
-    "adam": "retrograd.optim",
+    "adam": "retrograd.optim.adam",
     "compile": "retrograd.compile",
     "fit": "retrograd.train.fit",
     "grad": "retrograd.autodiff",
@@ -64,11 +64,11 @@ _HOMES = {
     "jvp": "retrograd.autodiff",
     "load": "retrograd.api.front",
     "make_step": "retrograd.train.step",
-    "mlp": "retrograd.nn",
+    "mlp": "retrograd.nn.mlp",
     "nn": "",
     "ops": "",
     "optim": "",
-    "sgd": "retrograd.optim",
+    "sgd": "retrograd.optim.sgd",
     "tensor": "retrograd.tensor.tensor",
     "train": "retrograd.api.front",
     "value_and_grad": "retrograd.autodiff",

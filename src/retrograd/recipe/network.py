@@ -19,7 +19,7 @@ from retrograd.recipe.config import Config, OptimizationConfig, ScheduleName
 from retrograd.recipe.names import ACTIVATIONS, LOSSES, OPTIMIZERS
 from retrograd.tensor.errors import InputError
 from retrograd.tensor.tensor import Tensor, tensor
-from retrograd.tensor.types import Array
+from retrograd.tensor.types import Array, DType
 
 Loss = Callable[..., Tensor]
 
@@ -112,7 +112,7 @@ def default_rate(optimizer: str) -> float:
     return {**rates, "lion": 3e-4, "muon": 0.02}.get(optimizer, 0.003)
 
 
-def build_network(config: Config, size: Size) -> nn.Sequential:
+def build_network(config: Config, size: Size, dtype: DType = DType.float32) -> nn.Sequential:
     """Return the fresh network of a chosen config.  x (n, features) -> (n, outputs)"""
     network = config.network
     kinds: Mapping[str, Callable[..., nn.Layer]]
@@ -124,6 +124,7 @@ def build_network(config: Config, size: Size) -> nn.Sequential:
         activation=ACTIVATIONS[network.activation],
         dropout=network.dropout or 0.0,
         normalization=kinds.get(network.normalization or "none"),
+        dtype=dtype,
     )
 
 

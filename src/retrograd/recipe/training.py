@@ -23,7 +23,7 @@ from retrograd.recipe.network import (
     build_optimizer,
     choose,
 )
-from retrograd.tensor.types import Array
+from retrograd.tensor.types import Array, dtype_of
 from retrograd.train.checkpoint import Checkpoint, SavedCheckpoint
 from retrograd.train.evaluation import make_validate
 from retrograd.train.fit import Events, fit
@@ -39,8 +39,9 @@ FOR_EVER = 10**9  # epochs of a run that something else ends
 class Part(NamedTuple):
     """The rows of one part, as the network sees them.
 
-    inputs (rows, features) float32.  targets (rows,) int64 labels or (rows, 1) float32 amounts.
-    weights (rows,) float32 or None.  rows: their numbers in the source.
+    inputs (rows, features) float32 (float64 from estimators).  targets (rows,) int64 labels, or
+    (rows, 1) amounts of the inputs' dtype.  weights (rows,) likewise, or None.  rows: their numbers
+    in the source.
     """
 
     inputs: Array
@@ -72,7 +73,7 @@ def make_job(config: Config, outputs: int, train: Part, validation: Part | None)
     size = Size(len(train.inputs), train.inputs.shape[1], outputs)
     config = choose(config, size, is_validated=validation is not None)
     require_memory(footprint(config, size))
-    net = build_network(config, size)
+    net = build_network(config, size, dtype_of(train.inputs))
     loss = build_loss(config.optimization, size, train.targets)
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))
     state = initial_state(net, optimizer, ops.fold_in(ops.key(config.seed), 1))
