@@ -21,9 +21,9 @@ import numpy as np
 
 from retrograd import nn, ops, optim
 from retrograd.compile import compile
+from retrograd.data import Batch
 from retrograd.tensor.tensor import from_array
-from retrograd.train.state import TrainState
-from retrograd.train.step import make_step
+from retrograd.train.step import initial_state, make_step
 
 SIZES, BATCH, ROUNDS, STEPS = (64, 128, 64, 10), 32, 15, 300
 
@@ -87,14 +87,13 @@ def main() -> int:
     """Print the table; return 1 if the losses disagree."""
     net = nn.mlp(ops.key(0), SIZES, activation=nn.relu)
     optimizer = optim.adam(1e-3)
-    params = nn.parameters(net)
-    state = TrainState(params, optimizer.init(params), {}, from_array(np.int64(0)[...]), ops.key(1))
+    state = initial_state(net, optimizer, ops.key(1))
     generator = np.random.default_rng(0)
     x = generator.standard_normal((BATCH, SIZES[0]), np.float32)
     labels = generator.integers(0, SIZES[-1], BATCH)
-    batch = (from_array(x), from_array(labels))
+    batch = Batch(from_array(x), from_array(labels))
     step = compile(make_step(net, nn.cross_entropy, optimizer))
-    hand = ByHand({name: np.array(p) for name, p in params.items()})
+    hand = ByHand({name: np.array(p) for name, p in state.params.items()})
 
     def engine_step() -> float:
         nonlocal state

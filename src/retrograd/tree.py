@@ -110,22 +110,54 @@ def _rebuild(tree: Tree, parts: Mapping[str, Any]) -> Tree:
     return cast(Tree, dataclasses.replace(node, **parts))
 
 
-def structure(tree: Any) -> Hashable:
-    """Return what is static of a tree, hashable: equal structures differ in their numbers only.
+def flatten(tree: Any) -> tuple[list[Tensor], Hashable]:
+    """Return the leaves in order, and the tree's structure: all that is static in it, hashable.
 
-    Raises InputError for a static part that cannot be hashed, such as a NumPy array.
+    Trees of equal structure differ in their numbers only. Raises InputError for a static part that
+    cannot be hashed, such as a NumPy array.
+
+    >>> from retrograd.tensor.tensor import tensor
+    >>> flatten((tensor(1.0), "a"))[1] == flatten((tensor(2.0), "a"))[1]
+    True
     """
+    found: list[Tensor] = []
+    return found, _structure(tree, found)
+
+
+def structure(tree: Any) -> Hashable:
+    """Return the structure alone, as `flatten` gives it."""
+    return flatten(tree)[1]
+
+
+def _structure(tree: Any, found: list[Tensor]) -> Hashable:
+    # Runs at every call of a compiled function, hence the common kinds first and without names.
     if isinstance(tree, Tensor):
+        found.append(tree)
         return tree.type
+    kind = type(tree)
+    if kind is dict:
+        return kind, tuple(tree), tuple([_structure(part, found) for part in tree.values()])
+    if isinstance(tree, tuple | list):
+        return kind, tuple([_structure(part, found) for part in tree])
     parts = children(tree)
-    if parts or isinstance(tree, Mapping | tuple | list):
-        return (type(tree), tuple((name, structure(child)) for name, child in parts))
+    if parts or isinstance(tree, Mapping):
+        return kind, tuple([(name, _structure(part, found)) for name, part in parts])
     try:
         hash(tree)
     except TypeError:
         raise InputError(
-            f"using {type(tree).__name__} inside a compiled function's arguments",
+            f"using {kind.__name__} inside a compiled function's arguments",
             "it is neither a tensor nor hashable",
-            "make it a tensor with retrograd.tensor(...)",
+            "make it a tensor first",
         ) from None
-    return (type(tree), tree)
+    return kind, tree
+
+
+def refill(tree: Tree, leaves_in_order: Iterator[Tensor]) -> Tree:
+    """Return the tree with its leaves taken from an iterator, in the order of `flatten`."""
+    node: Any = tree
+    if isinstance(node, Tensor):
+        return cast(Tree, next(leaves_in_order))
+    if type(node) is dict:
+        return cast(Tree, {key: refill(part, leaves_in_order) for key, part in node.items()})
+    return _rebuild(node, {name: refill(part, leaves_in_order) for name, part in children(node)})

@@ -8,7 +8,9 @@ from retrograd.compile.threads import one_blas_thread
 
 def blas_threads() -> list[int]:
     np.ones((2, 2)) @ np.ones((2, 2))
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    return [
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    ]
 
 
 def test_one_thread_inside_and_as_before_outside() -> None:

@@ -12,7 +12,7 @@ from retrograd.compile.simplify import simplify
 from retrograd.compile.trace import trace
 from retrograd.tensor.tensor import Tensor
 from retrograd.tensor.types import Array, TensorType
-from retrograd.tree import leaves, structure, with_leaves
+from retrograd.tree import flatten, leaves, refill
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,11 +27,10 @@ class Step(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A graph as a list of steps, with the names of the leaves that its outputs fill."""
+    """A graph as a list of steps, with the types of its outputs and the tree that they fill."""
 
     graph: Graph
     steps: tuple[Step, ...]
-    names: tuple[str, ...]
     types: tuple[TensorType, ...]
     answer: Any
 
@@ -51,9 +50,8 @@ def build(function: Callable[..., Any], *arguments: Any) -> Program:
     """Trace and simplify a function for arguments of these types, and plan its steps."""
     traced = trace(function, *arguments)
     graph = simplify(traced.graph)
-    answers = leaves(traced.answer)
-    types = tuple(x.type for x in answers.values())
-    return Program(graph, _plan(graph), tuple(answers), types, traced.answer)
+    types = tuple(x.type for x in leaves(traced.answer).values())
+    return Program(graph, _plan(graph), types, traced.answer)
 
 
 def _plan(graph: Graph) -> tuple[Step, ...]:
@@ -82,15 +80,14 @@ def compile(function: F) -> F:
     programs: dict[Hashable, Program] = {}
 
     def compiled(*arguments: Any) -> Any:
-        given = leaves(arguments)
-        if any(x.is_traced for x in given.values()):
+        given, structure = flatten(arguments)
+        arrays = [x.array for x in given]
+        if any(array is None for array in arrays):
             return function(*arguments)
-        key = structure(arguments)
-        program = programs.get(key)
+        program = programs.get(structure)
         if program is None:
-            program = programs[key] = build(function, *arguments)
-        arrays = program([cast(Array, x.array) for x in given.values()])
-        made = (Tensor(t, a) for t, a in zip(program.types, arrays, strict=True))
-        return with_leaves(program.answer, dict(zip(program.names, made, strict=True)))
+            program = programs[structure] = build(function, *arguments)
+        answers = program(cast(list[Array], arrays))
+        return refill(program.answer, map(Tensor, program.types, answers))
 
     return cast(F, compiled)

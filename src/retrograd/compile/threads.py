@@ -1,4 +1,4 @@
-"""Threads of NumPy's matrix products: one, so that bits and speed do not depend on the machine's."""
+"""Threads of NumPy's matrix products: one, so that the machine does not decide the bits."""
 
 from __future__ import annotations
 
