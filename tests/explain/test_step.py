@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrograd import nn, ops
+from retrograd.explain import explain_step
+from retrograd.explain.generic import difference
 from retrograd.explain.losses import LOSSES, first_delta
 from retrograd.explain.step import explain_pass
 from retrograd.explain.walk import BACKWARD, FORWARD, forward
 from retrograd.explain.weights import Weight, weight_formulas
-from retrograd.optim import adam, adamw, clip_by_global_norm, momentum, nesterov, sgd
 from retrograd.ops.contraction import Matmul
-from retrograd.explain import explain_step
+from retrograd.optim import adam, adamw, clip_by_global_norm, momentum, nesterov, sgd
 
 from .conftest import make_case
 
@@ -88,7 +89,7 @@ def test_hidden_deltas_are_the_engines_gradients():
     seen = make_case(seed=5).seen(2)
     first, curve, last = seen.captured.visits
     np.testing.assert_array_equal(first.dy, curve.dx)
-    hidden = [f for f in explain_pass(seen, unit="layers.1[4]").phase("backward")]
+    hidden = list(explain_pass(seen, unit="layers.1[4]").phase("backward"))
     (delta,) = [f for f in hidden if f.path == "layers.1[4]" and f.symbol == "δ"]
     assert delta.value == 7 * float(first.dy[2, 4])
     weights = np.asarray(last.layer.weight.numpy()[4], np.float64)
@@ -148,10 +149,34 @@ def test_what_has_no_template_is_checked_by_differences():
     def strange(x):
         return ops.sin(x) * ops.sum(x, -1, keepdims=True)
 
-    net = nn.Sequential((nn.Linear.init(ops.key(0), 5, 4), strange, nn.Linear.init(ops.key(1), 4, 3)))
+    net = nn.Sequential(
+        (nn.Linear.init(ops.key(0), 5, 4), strange, nn.Linear.init(ops.key(1), 4, 3))
+    )
     explanation = make_case(net).explain(1)
     assert failures(explanation) == []
     assert any("strange" in f.template for f in explanation.phase("backward"))
+
+
+def test_a_kink_that_the_step_stands_on_is_said_and_not_held_against_it():
+    net = nn.Sequential(
+        (nn.Linear.init(ops.key(0), 5, 4), nn.relu, nn.Linear.init(ops.key(1), 4, 3))
+    )
+    case = make_case(net, warm=0)
+    case.batch.inputs[2] = 0.0  # with biases of 0 every z of this row is 0, where relu bends
+    explanation = case.explain(2, weight="layers.0.bias[1]")
+    assert failures(explanation) == []
+    by_difference = [f for f in explanation.phase("backward") if "2h" in f.template]
+    assert "a kink" in by_difference[-1].words
+
+
+def test_differences_know_their_error():
+    smooth = difference(lambda x: float(np.sin(3 * x + 1)))
+    assert abs(smooth.value - 3 * np.cos(1)) <= 3 * smooth.error + 1e-9
+    assert smooth.kink == 0.0
+    assert difference(lambda x: abs(x) + x).kink == pytest.approx(2.0)
+    beside = difference(lambda x: abs(x - 5e-4))
+    assert beside.value == pytest.approx(-1.0)
+    assert beside.kink == 0.0
 
 
 def test_a_wrong_backward_rule_shows_as_a_cross():
@@ -177,7 +202,11 @@ def test_a_falsified_template_shows_as_a_cross(monkeypatch):
     monkeypatch.setitem(FORWARD, nn.Linear, lying)
     explanation = make_case().explain()
     assert not explanation.ok
-    assert all(f.check.abs == pytest.approx(1e-3, rel=1e-2) for f in explanation.phase("forward") if f.symbol == "z")
+    assert all(
+        f.check.abs == pytest.approx(1e-3, rel=1e-2)
+        for f in explanation.phase("forward")
+        if f.symbol == "z"
+    )
 
 
 @pytest.mark.parametrize("optimizer", [sgd(1e-3), momentum(1e-3), adam(1e-5)])

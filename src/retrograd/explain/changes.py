@@ -11,6 +11,7 @@ import numpy as np
 from retrograd.explain.record import Term
 from retrograd.explain.seen import evaluated, product, short
 from retrograd.explain.weights import Weight
+from retrograd.optim import clip_by_global_norm, clip_by_value, l1, weight_decay
 from retrograd.tensor.tensor import Tensor
 
 Params = Mapping[str, Tensor]
@@ -67,9 +68,9 @@ def _absolute_decay(
 
 
 CHANGES: Mapping[str, Callable[..., Change]] = {
-    "clip_by_global_norm": _clipped_norm,
-    "clip_by_value": _clipped_value,
-    "weight_decay": _coupled_decay,
-    "l1": _absolute_decay,
+    clip_by_global_norm.__name__: _clipped_norm,
+    clip_by_value.__name__: _clipped_value,
+    weight_decay.__name__: _coupled_decay,
+    l1.__name__: _absolute_decay,
 }
 """What wrappers make of a gradient, by the name that they were asked for."""

@@ -9,7 +9,7 @@ and after.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from retrograd.explain.optimizers import MOVES, Move, Slots
 from retrograd.explain.record import Formula, Term
 from retrograd.explain.seen import Seen, product
 from retrograd.explain.weights import Weight
-from retrograd.optim.memory import AccumulateState, EMAState, PlateauState
+from retrograd.optim import accumulate, decoupled_weight_decay, ema, reduce_on_plateau
+from retrograd.optim.memory import AccumulateState
 from retrograd.optim.optimizer import Optimizer
 from retrograd.tensor.tensor import Tensor
 
@@ -74,24 +75,36 @@ def _peel(seen: Seen, weight: Weight, layer: _Layer) -> _Layer | None:
     inner = settings.get("optimizer")
     if not isinstance(inner, Optimizer):
         return None
-    if isinstance(layer.before, AccumulateState):
-        return _accumulated(seen, weight, layer, inner, settings["steps"])
-    if isinstance(layer.before, EMAState):
-        return replace(layer, optimizer=inner, before=layer.before.inner, after=layer.after.inner)
-    if isinstance(layer.before, PlateauState):
-        factor = layer.multiplier * float(layer.before.multiplier)
-        return replace(
-            layer,
-            optimizer=inner,
-            before=layer.before.inner,
-            after=layer.after.inner,
-            multiplier=factor,
-        )
-    if "change" in settings:
-        return _changed(seen, weight, layer, inner, settings)
-    if {"learning_rate", "rate", "applies_to"} <= settings.keys():
-        return _shrunk(seen, weight, layer, inner, settings)
+    maker = layer.optimizer.update.__qualname__.partition(".")[0]
+    try:
+        if "change" in settings:
+            return _changed(seen, weight, layer, inner, settings)
+        handler: Callable[..., _Layer] = WRAPPERS.get(maker, _unknown)
+        return handler(seen, weight, layer, inner, settings)
+    except (KeyError, AttributeError):  # a stranger's wrapper that looks like one of ours
+        return replace(layer, optimizer=inner, is_plain=False)
+
+
+def _unknown(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
     return replace(layer, optimizer=inner, is_plain=False)
+
+
+def _averaged(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
+    """Pass by what only keeps an average of the parameters."""
+    return replace(layer, optimizer=inner, before=layer.before.inner, after=layer.after.inner)
+
+
+def _scaled(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
+    """Multiply the whole move by what the plateaus so far have left of it."""
+    factor = layer.multiplier * float(layer.before.multiplier)
+    passed = _averaged(seen, weight, layer, inner, settings)
+    return replace(passed, multiplier=factor)
 
 
 def _number(values: Params, weight: Weight) -> float:
@@ -159,9 +172,11 @@ def _shrunk(
     return replace(layer, optimizer=inner, shrinks=(*layer.shrinks, term))
 
 
-def _accumulated(seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, steps: int) -> _Layer:
+def _accumulated(
+    seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
+) -> _Layer:
     """Show the mean of the gradients that were waiting, or that the weight still waits."""
-    waiting = int(layer.before.waiting) + 1
+    waiting, steps = int(layer.before.waiting) + 1, settings["steps"]
     if waiting < steps:
         return replace(layer, optimizer=inner, is_plain=False)
     total = {
@@ -192,6 +207,15 @@ def _accumulated(seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, st
         grads=total,
         formulas=(*layer.formulas, line),
     )
+
+
+WRAPPERS: Mapping[str, Callable[..., _Layer]] = {
+    decoupled_weight_decay.__name__: _shrunk,
+    accumulate.__name__: _accumulated,
+    ema.__name__: _averaged,
+    reduce_on_plateau.__name__: _scaled,
+}
+"""Wrappers that do more than change the gradient, by the function that makes them."""
 
 
 def _slots(seen: Seen, weight: Weight, layer: _Layer) -> Slots:

@@ -131,8 +131,6 @@ def weight_formulas(seen: Seen, weight: Weight) -> list[Formula]:
         typical = float(np.mean(np.abs(parts[2])))
         formulas.append(_mean_formula(seen, weight, value, parts))
     by_difference = weight_difference(captured, weight.leaf, weight.index)
-    slack = abs(by_difference.value - value) if by_difference.crosses_kink else 0.0
-    words = "a relu opens or closes within the step h, so differences cannot check this weight"
     formulas.append(
         seen.formula(
             "backward",
@@ -141,10 +139,10 @@ def weight_formulas(seen: Seen, weight: Weight) -> list[Formula]:
             "(L(w+h) - L(w-h))/2h",
             [evaluated("(L(w+h) - L(w-h))/2h", by_difference.value, h=by_difference.h)],
             value,
-            bound=1e-5 * typical + 3 * by_difference.error + slack,
+            bound=1e-5 * typical + 3 * by_difference.error + by_difference.kink,
             bound_rule="1e-5 of the mean |a·δ|",
             of_row=None,
-            words=words if by_difference.crosses_kink else "the whole batch's loss, in float64",
+            words=by_difference.words or "the whole batch's loss, in float64",
         )
     )
     return formulas
