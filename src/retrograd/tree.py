@@ -160,4 +160,6 @@ def refill(tree: Tree, leaves_in_order: Iterator[Tensor]) -> Tree:
         return cast(Tree, next(leaves_in_order))
     if type(node) is dict:
         return cast(Tree, {key: refill(part, leaves_in_order) for key, part in node.items()})
-    return _rebuild(node, {name: refill(part, leaves_in_order) for name, part in children(node)})
+    return cast(
+        Tree, _rebuild(node, {name: refill(part, leaves_in_order) for name, part in children(node)})
+    )
