@@ -21,7 +21,7 @@ from retrograd.tensor.errors import GradientError, ShapeError
 from retrograd.tensor.history import apply, differentiating, history, leave_scope
 from retrograd.tensor.op import Op
 from retrograd.tensor.tensor import Tensor, from_array
-from retrograd.tree import leaves, map_leaves, with_leaves
+from retrograd.tree import leaves, map_leaves, structure, with_leaves
 
 Rule = Callable[..., tuple[Tensor | None, ...]]
 """``rule(op, g, out, *inputs)``: one gradient an input, or None where none flows."""
@@ -98,9 +98,9 @@ def value_and_grad(
         value, aux = answer if has_aux else (answer, None)
         _require_scalar(value)
         sources = list(watched.values())
-        found = gradients([value], [_ones(value)], sources, rules)
+        found = gradients([value], [ops.ones_like(value)], sources, rules)
         grads = {
-            name: leave_scope(_zeros(x) if g is None else g)
+            name: leave_scope(ops.zeros_like(x) if g is None else g)
             for (name, x), g in zip(watched.items(), found, strict=True)
         }
         value = leave_scope(value)
@@ -134,13 +134,10 @@ def vjp(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Calla
         out = function(*watched)
 
     def pullback(g: Tensor) -> tuple[Tensor, ...]:
-        if g.type != out.type:
-            raise ShapeError(
-                f"pulling back a {g.type}", f"the output is {out.type}", "give a gradient like it"
-            )
+        _require_like("pulling back", g, out)
         found = gradients([out], [g], watched)
         return tuple(
-            leave_scope(_zeros(x) if found_g is None else found_g)
+            leave_scope(ops.zeros_like(x) if found_g is None else found_g)
             for x, found_g in zip(watched, found, strict=True)
         )
 
@@ -159,6 +156,8 @@ def jvp(
     >>> jvp(lambda x: x * x, [tensor(3.0)], [tensor(1.0)])
     (tensor(9., float32[]), tensor(6., float32[]))
     """
+    for x, tangent in zip(inputs, tangents, strict=True):
+        _require_like("pushing forward", tangent, x)
     with differentiating():
         watched = [watch(x) for x in inputs]
         out = function(*watched)
@@ -168,20 +167,20 @@ def jvp(
             if id(x) in found or x.op is None or not x.op.differentiable:
                 continue
             if any(t is not None for t in arriving):
-                tangent = _push(x, arriving)
-                if tangent is not None:
-                    found[id(x)] = tangent
-    return leave_scope(out), leave_scope(found.get(id(out), _zeros(out)))
+                pushed = _push(x, arriving)
+                if pushed is not None:
+                    found[id(x)] = pushed
+    return leave_scope(out), leave_scope(found.get(id(out), ops.zeros_like(out)))
 
 
 def _push(x: Tensor, tangents: Sequence[Tensor | None]) -> Tensor | None:
     """Return the tangent of x from those of its inputs: d/dg of the sum of <vjp(g), tangent>."""
-    g = watch(_zeros(x))
+    g = watch(ops.zeros_like(x))
     pulled = zip(_ask(x, g, None), tangents, strict=True)
     products = [ops.sum(p * t) for p, t in pulled if p is not None and t is not None]
     if not products:
         return None
-    return gradients(products, [_ones(p) for p in products], [g])[0]
+    return gradients(products, [ops.ones_like(p) for p in products], [g])[0]
 
 
 def hvp(function: Callable[[Any], Tensor], x: Any, direction: Any) -> Any:
@@ -192,13 +191,12 @@ def hvp(function: Callable[[Any], Tensor], x: Any, direction: Any) -> Any:
     tensor([6., 0.], float32[2])
     """
     along = leaves(direction)
+    if structure(direction) != structure(x):
+        raise ShapeError("a Hessian times a direction", "it is not a tree like x", "make it one")
 
     def slope(at: Any) -> Tensor:
         terms = [ops.sum(g * along[name]) for name, g in leaves(grad(function)(at)).items()]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+        return sum(terms[1:], terms[0])
 
     return grad(slope)(x)
 
@@ -217,6 +215,7 @@ def jacobian(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
         out, pullback = vjp(function, x)
         identity = np.eye(out.size, dtype=out.dtype.numpy).reshape(out.size, *out.shape)
         rows = [ops.reshape(pullback(from_array(row))[0], (1, x.size)) for row in identity]
+        rows.append(ops.zeros((0, x.size), x.dtype))  # where the output is empty, so are the rows
         return ops.reshape(ops.concatenate(rows, 0), (*out.shape, *x.shape))
 
     return all_derivatives
@@ -235,10 +234,7 @@ def per_example_grads(function: Callable[..., Tensor], params: Any, *batch: Tens
     rows = [
         leaves(grad(function)(params, *(x[i : i + 1] for x in batch))) for i in range(len(batch[0]))
     ]
-    stacked = {
-        name: ops.concatenate([ops.reshape(row[name], (1, *x.shape)) for row in rows], 0)
-        for name, x in leaves(params).items()
-    }
+    stacked = {name: ops.stack([row[name] for row in rows]) for name in leaves(params)}
     return with_leaves(params, stacked)
 
 
@@ -250,20 +246,39 @@ def custom_gradient(function: Callable[..., Tensor], rule: Rule) -> Callable[...
 def checkpoint(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return ``function`` that keeps nothing for the backward pass and computes it again there.
 
-    Memory for time: the insides are recomputed once when their gradient is asked for.
+    Memory for time: the insides are recomputed once when their gradient is asked for. Tensors that
+    the function closes over, such as a layer's weights, get their gradients like its arguments.
     Source: Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, section 4.
     """
 
-    def recompute(g: Tensor, out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-        again = [apply(Alias("recompute"), x) for x in inputs]
-        grads: tuple[Tensor, ...] = vjp(function, *again)[1](g)
-        return grads
-
     def checkpointed(*inputs: Tensor) -> Tensor:
         unwatched = [x if x.is_traced else from_array(x.numpy()) for x in inputs]
-        return ops.replace_gradient(function(*unwatched), recompute, *inputs)
+        value = function(*unwatched)
+        closed = _watched_within(value, unwatched)
+
+        def recompute(g: Tensor, out: Tensor, *sources: Tensor) -> tuple[Tensor | None, ...]:
+            with differentiating():
+                again = [watch(apply(Alias("recompute"), x)) for x in sources[: len(inputs)]]
+                found = gradients([function(*again)], [g], [*again, *closed])
+            return tuple(None if grad is None else leave_scope(grad) for grad in found)
+
+        kept = value if value.is_traced else Tensor(value.type, value.array)
+        return ops.replace_gradient(kept, recompute, *inputs, *closed)
 
     return checkpointed
+
+
+def _watched_within(value: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return what the value was made from that derivatives are asked for, besides the inputs."""
+    found, stack, seen = [], [value], {id(x) for x in inputs}
+    while stack:
+        x = stack.pop()
+        if id(x) not in seen and isinstance(x.op, Alias):
+            found.append(x)
+        elif id(x) not in seen:
+            stack.extend(x.inputs)
+        seen.add(id(x))
+    return found
 
 
 def _require_scalar(value: object) -> None:
@@ -276,9 +291,9 @@ def _require_scalar(value: object) -> None:
         )
 
 
-def _ones(x: Tensor) -> Tensor:
-    return from_array(np.ones(x.shape, x.dtype.numpy))
-
-
-def _zeros(x: Tensor) -> Tensor:
-    return from_array(np.zeros(x.shape, x.dtype.numpy))
+def _require_like(asked: str, given: Tensor, place: Tensor) -> None:
+    """Raise ShapeError unless the types agree: a stretched tangent would be a silent mistake."""
+    if given.type != place.type:
+        raise ShapeError(
+            f"{asked} a {given.type}", f"its place is {place.type}", "give one like it"
+        )
