@@ -14,10 +14,10 @@ import numpy.typing as npt
 from retrograd.data import Batch, Table
 from retrograd.recipe.evaluate import Evaluation, evaluate_model, evaluate_run
 from retrograd.recipe.model import Model, load_model
-from retrograd.recipe.moment import moment_of, reopen
+from retrograd.recipe.moment import moment_of
 from retrograd.recipe.predictions import Predictions
 from retrograd.recipe.prepare import Prepared
-from retrograd.recipe.run import read_history, resume
+from retrograd.recipe.run import read_history, reopen, resume
 from retrograd.tensor.errors import InputError
 from retrograd.train.directory import RunPaths
 from retrograd.train.events import Event

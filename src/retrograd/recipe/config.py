@@ -155,7 +155,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the seed."""
-        _require_range("seed", self.seed, 0, 2**63 - 1)
+        _require_range("seed", self.seed, 0, 2**63)
 
 
 SECTIONS = {

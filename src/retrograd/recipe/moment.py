@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrograd.data import Batch, NumberColumn, Table, TextColumn, batch_rows
 from retrograd.data.columns import is_missing
-from retrograd.recipe.prepare import Prepared, prepare, read_source
-from retrograd.recipe.run import read_split, require_same_data
-from retrograd.recipe.toml import read_config
+from retrograd.recipe.prepare import Prepared
 from retrograd.recipe.training import Job, run_job
 from retrograd.tensor.errors import FileFormatError, InputError
 from retrograd.tensor.types import Array
@@ -44,20 +41,6 @@ class Moment:
     def job(self) -> Job:
         """The run's job."""
         return self.prepared.job
-
-
-def reopen(directory: str | Path, table: Table | None = None) -> Prepared:
-    """Return a run as it was before its first step, from its directory; reads only.
-
-    ``table`` is needed if it was trained from a table in memory. Raises DataError if the data is
-    not what it was, InputError and FileFormatError for missing or damaged files.
-    """
-    root = Path(directory)
-    config = read_config(RunPaths(root).config)
-    table = read_source(config.data) if table is None else table
-    split, record = read_split(root)
-    require_same_data(table, record, f"opening {str(directory)!r}")
-    return dataclasses.replace(prepare(config, table, split), directory=root)
 
 
 def last_state(prepared: Prepared) -> TrainState:

@@ -59,15 +59,22 @@ class Prepared:
         return footprint(self.job.config, self.job.size, self.table.memory)
 
 
-def prepare(config: Config, table: Table | None = None, split: Split | None = None) -> Prepared:
+def prepare(
+    config: Config,
+    table: Table | None = None,
+    *,
+    schema: Schema | None = None,
+    split: Split | None = None,
+) -> Prepared:
     """Read the data and make everything ready, with statistics from training rows only.
 
-    ``table`` is used instead of the config's source, and ``split`` instead of a new one. Raises
+    ``table`` is used instead of the config's source; a run that is opened again has its ``schema``
+    and ``split`` already. Raises
     DataError for data that cannot be trained on, InputError for options that do not fit it.
     """
     table = read_source(config.data) if table is None else table
     data = config.data
-    schema = infer_schema(table, data.target, task=data.task, kinds=data.kinds)
+    schema = schema or infer_schema(table, data.target, task=data.task, kinds=data.kinds)
     split = split or split_table(
         table,
         schema,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from retrograd.data import Split, Table, row_hashes, rows_digest
+from retrograd.data import Schema, Split, Table, row_hashes, rows_digest
 from retrograd.recipe.config import Config, configure, option_homes
 from retrograd.recipe.model import Model, save_model
 from retrograd.recipe.prepare import Prepared, prepare, read_source, run_name
@@ -81,15 +81,37 @@ def resume(
     data changed, FileFormatError if its files are damaged.
     """
     with open_run(directory) as home:
-        config = read_config(home.paths.config)
-        table = read_source(config.data) if table is None else table
-        split, record = read_split(home.root)
-        require_same_data(table, record, f"resuming {str(directory)!r}")
-        prepared = dataclasses.replace(prepare(config, table, split), directory=home.root)
-        limits = _with_limits(config, stopping)
+        prepared = reopen(home.root, table)
+        limits = _with_limits(prepared.config, stopping)
         job = dataclasses.replace(prepared.job, config=limits)
         prepared = dataclasses.replace(prepared, config=limits, job=job)
         return _train(home, prepared, home.resume(), listen, should_stop)
+
+
+def reopen(directory: str | Path, table: Table | None = None) -> Prepared:
+    """Return a run as it was before its first step, from its directory; nothing there is changed.
+
+    ``table`` is needed if the run was trained from a table in memory. Raises DataError if the data
+    is not what it was, InputError and FileFormatError for missing or damaged files.
+    """
+    root = Path(directory)
+    config = read_config(RunPaths(root).config)
+    table = read_source(config.data) if table is None else table
+    split, record = read_split(root)
+    require_same_data(table, record, f"opening {str(directory)!r}")
+    schema = read_schema(RunPaths(root).schema)
+    prepared = prepare(config, table, schema=schema, split=split)
+    return dataclasses.replace(prepared, directory=root)
+
+
+def read_schema(path: Path) -> Schema:
+    """Return the schema in a run's `schema.json`; raises FileFormatError if it is not one."""
+    asked = f"reading {str(path)!r}"
+    try:
+        plain = json.loads(read_file(path, asked))
+    except (ValueError, RecursionError):
+        raise FileFormatError(asked, "it is not JSON", "train again") from None
+    return Schema.from_json(plain)
 
 
 def _with_limits(config: Config, stopping: Mapping[str, Any]) -> Config:

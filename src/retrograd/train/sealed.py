@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 def seal(kind: Kind, tensors: Mapping[str, Array], record: str) -> bytes:
-    """Return the bytes of a file with these tensors and this record."""
+    """Return the bytes of a file with these tensors and this record: equal ones for equal ones."""
     from safetensors.numpy import save
 
     metadata = {
@@ -41,10 +41,20 @@ def seal(kind: Kind, tensors: Mapping[str, Array], record: str) -> bytes:
     }  # fmt: skip
     # C order and owned: safetensors would write a transposed view's memory as it lies.
     arrays: Any = {name: np.array(array, order="C") for name, array in tensors.items()}
-    data = save(arrays, metadata=metadata)
+    data = _in_order(save(arrays, metadata=metadata))
     header = 8 + struct.unpack("<Q", data[:8])[0]
     at = data.index(_slot(_BLANK), 0, header) + len(_slot("")) - 1
     return data[:at] + hashlib.sha256(data).hexdigest().encode() + data[at + 64 :]
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return the file with its metadata in order: the library shuffles it anew at every call."""
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers stay aligned
+    return struct.pack("<Q", len(text)) + text + data[end:]
 
 
 def _slot(digest: str) -> bytes:
