@@ -10,6 +10,9 @@ from hypothesis import settings
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
 
+# Scripts that store PyTorch's numbers; they need PyTorch and are run by hand.
+collect_ignore_glob = ["oracles/*"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow-part", metavar="K/N", help="of the collected tests, every Nth from K")

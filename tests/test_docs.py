@@ -1,8 +1,9 @@
 """Every page of the documentation runs.
 
 A ```python block is executed, in the order of its page, with one set of names a page and in an
-empty directory; if it starts with `>>>`, what follows such lines is compared with what they print. Other fences (text, console,
-toml) are for reading, except the README's ```sh block: a slow test runs its lines.
+empty directory; if it starts with `>>>`, what follows such lines is compared with what they print.
+Other fences (text, console, toml) are for reading, except the README's ```sh block: a slow test
+runs its lines.
 """
 
 import doctest
