@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrograd.diagnose.differences import EPSILON, Loss, Params, Slope, evaluate, moved, slope
+from retrograd.diagnose.differences import (
+    EPSILON,
+    Loss,
+    Params,
+    Side,
+    Slope,
+    evaluate,
+    moved,
+    slope,
+)
 from retrograd.diagnose.gradient_report import TOLERANCE, DirectionCheck, Verdict
 
 Generator = np.random.Generator
@@ -20,10 +29,11 @@ Numbers = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Parameters in float64, and the loss and the engine's gradient there."""
+    """Parameters in float64; the loss, its side of each kink, and the engine's gradient there."""
 
     params: Params
     value: float
+    side: Side
     grads: Mapping[str, Numbers]
 
 
@@ -104,10 +114,10 @@ def _slope(
     loss: Loss, places: Places, direction: Mapping[str, Numbers], size: float
 ) -> tuple[Place, Slope]:
     """Return the slope where the network stands, or a hair beside it if that is on a kink."""
-    here = slope(loss, places[0].params, direction, size)
+    here = slope(loss, places[0].params, direction, size, places[0].side)
     if not math.isnan(here.value):
         return places[0], here
-    beside = slope(loss, places[1].params, direction, size)
+    beside = slope(loss, places[1].params, direction, size, places[1].side)
     return places[1], dataclasses.replace(beside, kinks=here.kinks + beside.kinks)
 
 
@@ -133,11 +143,10 @@ def _halvings(
 
     The first step is the largest of a few from which no kink is crossed.
     """
-    here = evaluate(loss, place.params).side
     first = 1.0
     while first > 1e-5:
         ends = [evaluate(loss, moved(place.params, direction, h)).side for h in (first, -first)]
-        if all(end == here for end in ends):
+        if all(end == place.side for end in ends):
             break
         first /= 4
     steps = tuple(first / 2**k for k in range(6))

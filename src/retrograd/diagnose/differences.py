@@ -18,8 +18,9 @@ from retrograd.tensor.history import differentiating, history
 from retrograd.tensor.op import Op
 from retrograd.tensor.tensor import Tensor, from_array
 
-GOOD_ENOUGH = 1e-8
-STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+STRAIGHT = 1e-5
+"""Where halving the step moves a difference by less than this part, its extrapolation is exact."""
 EPSILON = float(np.finfo(np.float64).eps)
 
 Params = Mapping[str, Tensor]
@@ -114,14 +115,17 @@ CHOICES: Mapping[type[Op], Callable[[Tensor], Any]] = {
 """Ops that have kinks or jumps, and on which side of them each number is."""
 
 
-def slope(loss: Loss, params: Params, direction: Direction, scale: float = 1.0) -> Slope:
+def slope(
+    loss: Loss, params: Params, direction: Direction, scale: float = 1.0, side: Side | None = None
+) -> Slope:
     """Return the derivative of the loss along ``direction`` by central differences.
 
     Each estimate is Richardson's (4 D(h/2) - D(h)) / 3, whose truncation error is of order h^4; of
-    the steps ``scale * STEPS`` the one is taken whose estimate moves least.
+    the steps ``scale * STEPS`` the one is taken whose estimate moves least. ``side`` is that of the
+    parameters, if it is known.
     """
-    here = evaluate(loss, params).side
-    estimates: list[tuple[float, float]] = []
+    here = evaluate(loss, params).side if side is None else side
+    estimates: list[_Estimate] = []
     kinks = 0
     for h in (scale * step for step in STEPS):
         found = _estimate(loss, params, direction, h, here)
@@ -129,31 +133,40 @@ def slope(loss: Loss, params: Params, direction: Direction, scale: float = 1.0) 
             kinks += 1
             continue
         estimates.append(found)
-        if len(estimates) > 1 and _steadiest(estimates)[1] <= GOOD_ENOUGH * abs(found[0]):
-            break
+        if found.bend <= STRAIGHT * abs(found.value):
+            return Slope(found.value, 1e-3 * found.bend + found.rounding, kinks)
     return Slope(*_steadiest(estimates), kinks) if estimates else Slope(math.nan, math.inf, kinks)
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """An extrapolated difference, its rounding error, and what halving the step changed."""
+
+    value: float
+    rounding: float
+    bend: float
 
 
 def _estimate(
     loss: Loss, params: Params, direction: Direction, h: float, here: Side
-) -> tuple[float, float] | None:
-    """Return Richardson's estimate and its rounding error, or None where a kink was crossed."""
+) -> _Estimate | None:
+    """Return Richardson's estimate, or None where a kink was crossed."""
     ends = [evaluate(loss, moved(params, direction, h * k)) for k in (1, -1, 0.5, -0.5)]
     if any(end.side != here for end in ends):
         return None
     whole = (ends[0].value - ends[1].value) / (2 * h)
     half = (ends[2].value - ends[3].value) / h
     largest = max(abs(end.value) for end in ends)
-    return (4 * half - whole) / 3, 16 * EPSILON * largest / h
+    return _Estimate((4 * half - whole) / 3, 16 * EPSILON * largest / h, abs(half - whole))
 
 
-def _steadiest(estimates: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def _steadiest(estimates: Sequence[_Estimate]) -> tuple[float, float]:
     """Return the estimate that differs least from the next, and that difference as its error."""
     if len(estimates) == 1:
-        return estimates[0]
+        return estimates[0].value, estimates[0].rounding + estimates[0].bend
     return min(
         (
-            (wide[0], abs(wide[0] - narrow[0]) + wide[1])
+            (wide.value, abs(wide.value - narrow.value) + wide.rounding)
             for wide, narrow in itertools.pairwise(estimates)
         ),
         key=lambda pair: pair[1] if math.isfinite(pair[1]) else math.inf,

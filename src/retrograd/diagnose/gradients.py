@@ -75,13 +75,14 @@ def check_gradients(
     places = _places(wide, wide_params, rules, generator)
     rows = tuple(compare_direction(wide, places, generator) for _ in range(directions))
     noise = _echo(wide_net, wide_batch, widened(statistics), key, places[0], generator)
+    allowed = _allowed(places[0].grads, noise)
     # Where rounding closes a relu that is open in float64, the two gradients rightly differ.
-    is_same_side = evaluate(narrow, params).side == evaluate(wide, wide_params).side
+    is_same_side = evaluate(narrow, params).side == places[0].side
     found = _gradient(narrow, params, rules)[1] if is_same_side else {}
     checked = []
     for name, exact in places[0].grads.items():
         row = _row(name, compare_weights(wide, places, name, samples, generator), exact.shape)
-        checked.append(_with_float32(row, exact, found.get(name), noise[name]))
+        checked.append(_with_float32(row, exact, found.get(name), allowed[name]))
     size = sum(x.size for x in params.values())
     return GradientReport(places[0].value, len(batch.inputs), size, seed, rows, tuple(checked))
 
@@ -111,11 +112,12 @@ def _places(loss: Loss, params: Params, rules: Rules | None, generator: Generato
         name: generator.standard_normal(x.shape) * max(typical(x.numpy()), 0.01)
         for name, x in params.items()
     }
-    beside = moved(params, hair, HAIR)
-    return (
-        Place(params, *_gradient(loss, params, rules)),
-        Place(beside, *_gradient(loss, beside, rules)),
-    )
+    return _place(loss, params, rules), _place(loss, moved(params, hair, HAIR), rules)
+
+
+def _place(loss: Loss, params: Params, rules: Rules | None) -> Place:
+    value, grads = _gradient(loss, params, rules)
+    return Place(params, value, evaluate(loss, params).side, grads)
 
 
 def _gradient(loss: Loss, params: Params, rules: Rules | None) -> tuple[float, dict[str, Numbers]]:
@@ -175,12 +177,31 @@ def _row(name: str, found: list[Sample], shape: tuple[int, ...]) -> LeafCheck:
     )
 
 
-def _with_float32(row: LeafCheck, exact: Numbers, found: Numbers | None, noise: float) -> LeafCheck:
+def _allowed(exact: Mapping[str, Numbers], noise: Mapping[str, float]) -> dict[str, float]:
+    """Return how far each leaf's float32 gradient may be off.
+
+    A gradient may cancel to nothing, as that of a bias before a batch norm does, while the numbers
+    that cancel are rounded: so the leaves of one layer share the size of the largest, and all have
+    a tenth of the largest of the network.
+    """
+    sizes = {k: float(np.max(np.abs(g), initial=0.0)) + noise[k] for k, g in exact.items()}
+    layers: dict[str, float] = {}
+    for name, size in sizes.items():
+        layer = name.rpartition(".")[0]
+        layers[layer] = max(size, layers.get(layer, 0.0))
+    everywhere = 0.1 * max(sizes.values(), default=0.0)
+    return {
+        name: GROWTH * FLOAT32 * max(layers[name.rpartition(".")[0]], everywhere) for name in sizes
+    }
+
+
+def _with_float32(
+    row: LeafCheck, exact: Numbers, found: Numbers | None, allowed: float
+) -> LeafCheck:
     """Add how far the float32 gradient is from the float64 one, and what rounding explains."""
     if found is None:
         return row
     error = float(np.max(np.abs(found.astype(np.float64) - exact), initial=0.0))
-    allowed = GROWTH * FLOAT32 * (float(np.max(np.abs(exact), initial=0.0)) + noise)
     verdict = row.verdict if error <= allowed else "wrong"
     return dataclasses.replace(row, float32_error=error, float32_allowed=allowed, verdict=verdict)
 
