@@ -5,12 +5,14 @@ Everything here is NumPy; the training floor makes tensors of it.
 
 from retrograd.data.batches import Batch, batch_rows, batches
 from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn
+from retrograd.data.inferring import infer_schema
 from retrograd.data.preprocess import Preprocessor, fit_preprocessor
+from retrograd.data.reading import read_table
 from retrograd.data.report import ColumnReport, describe
 from retrograd.data.rows import duplicates_across, row_hashes, rows_digest
-from retrograd.data.schema import ColumnKind, ColumnSchema, Schema, Task, infer_schema
+from retrograd.data.schema import ColumnKind, ColumnSchema, Schema, Task
 from retrograd.data.split import Split, split_rows, split_table
-from retrograd.data.table import Table, read_table
+from retrograd.data.table import Table
 from retrograd.data.targets import target_values
 
 __all__ = [

@@ -67,20 +67,6 @@ def from_array(values: Array) -> Table:
     return replace(from_mapping(columns), name=f"the array {values.shape}")
 
 
-def from_pair(inputs: Any, targets: Any) -> Table:
-    """Return the table of inputs X and the column to predict, which is called target."""
-    from retrograd.data.frames import is_frame
-    from retrograd.data.table import read_table
-
-    table = read_table(inputs if is_frame(inputs) else np.asarray(inputs))
-    column = column_of(targets, "reading the targets y")
-    check_lengths({"X": table.n_rows, "y": length(column)}, "reading (X, y)")
-    if "target" in table.columns:
-        raise DataError("reading (X, y)", "X has a column called 'target' of its own", "rename it")
-    columns = {**table.columns, "target": column}
-    return replace(table, name="(X, y)", columns=columns, target="target")
-
-
 def column_of(values: Any, asked: str) -> Column:
     """Return the column of a one-dimensional array or sequence.
 

@@ -25,6 +25,7 @@ from retrograd.data.columns import (
     settle,
 )
 from retrograd.data.csv_blocks import Block, Header, blocks, read_header
+from retrograd.data.frames import check_memory
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
 
@@ -53,8 +54,6 @@ def read_text(file: BinaryIO, path: Path, asked: str) -> Table:
 
     Raises DataError for whatever is no table, naming the line.
     """
-    from retrograd.data.frames import check_memory
-
     check_memory(file.seek(0, 2), asked)
     header = read_header(file, path.suffix.lower(), asked)
     most = _count_lines(file)

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrograd.data.arrays import column_of
 from retrograd.data.columns import Column, NumberColumn, recode
+from retrograd.data.frames import read_parquet
 from retrograd.data.table import Table
 
 _SETS = Path(__file__).parent / "sets"
@@ -38,8 +39,6 @@ def load(name: str) -> Table:
     (150, 'species', 'sepal length (cm)')
     """
     if name in _EMBEDDED:
-        from retrograd.data.frames import read_parquet
-
         table = read_parquet(_SETS / f"{name}.parquet", f"reading the data set {name!r}")
         return Table(name, table.columns, target=_EMBEDDED[name])
     return _of_scikit_learn(name)

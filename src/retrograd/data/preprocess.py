@@ -180,8 +180,8 @@ def fit_preprocessor(table: Table, schema: Schema, rows: Rows) -> Preprocessor:
 
     Raises DataError if there are no rows, or the table is not the schema's.
 
-    >>> from retrograd.data.schema import infer_schema
-    >>> from retrograd.data.table import read_table
+    >>> from retrograd.data.inferring import infer_schema
+    >>> from retrograd.data.reading import read_table
     >>> table = read_table({"size": [1.0, 3.0, 9.0, 5.0], "sold": ["no", "yes", "no", "yes"]})
     >>> preprocessor = fit_preprocessor(table, infer_schema(table), np.array([0, 1]))
     >>> preprocessor.transform(table).ravel().tolist()

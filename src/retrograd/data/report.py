@@ -35,8 +35,8 @@ class ColumnReport(NamedTuple):
 def describe(schema: Schema, preprocessor: Preprocessor | None = None) -> list[ColumnReport]:
     """Return one row for every column, the target last.
 
-    >>> from retrograd.data.schema import infer_schema
-    >>> from retrograd.data.table import read_table
+    >>> from retrograd.data.inferring import infer_schema
+    >>> from retrograd.data.reading import read_table
     >>> table = read_table({"size": [1, 2, 2, 4], "sold": ["no", "yes", "no", "yes"]})
     >>> [(row.column, row.kind) for row in describe(infer_schema(table))]
     [('size', 'number'), ('sold', 'binary target')]

@@ -20,7 +20,7 @@ def row_hashes(table: Table, columns: Sequence[str] | None = None) -> Hashes:
 
     columns: which ones count, in which order; by default all.
 
-    >>> from retrograd.data.table import read_table
+    >>> from retrograd.data.reading import read_table
     >>> hashes = row_hashes(read_table({"a": [1, 1, 2], "b": ["x", "x", "x"]}))
     >>> bool(hashes[0] == hashes[1]), bool(hashes[0] == hashes[2])
     (True, False)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from retrograd.data.plain import read_field, read_member, read_records, read_texts
-from retrograd.data.table import Table
 from retrograd.tensor.errors import FileFormatError
 
 
@@ -151,48 +149,4 @@ def _column(item: object, asked: str) -> ColumnSchema:
         missing=read_field(item, "missing", int, asked),
         unique=read_field(item, "unique", int, asked),
         infinite=read_field(item, "infinite", int, asked),
-    )
-
-
-def infer_schema(
-    table: Table,
-    target: str | None = None,
-    *,
-    task: Task | str | None = None,
-    kinds: Mapping[str, ColumnKind | str] | None = None,
-) -> Schema:
-    """Decide what every column is, what is predicted, and say why.
-
-    target: the column to predict; by default the one that the data set names, else one called
-    target, label, labels, y, class or outcome, else the last.
-    task: `binary`, `multiclass`, `classification` or `regression`; by default read off the target.
-    kinds: column name -> kind, for columns that would be taken for something else; `drop` drops.
-
-    Raises DataError for an unknown name (the nearest is suggested), fewer than two labelled rows,
-    a constant target, a class with one row, no usable feature, or a column that is numbers but
-    for a few cells (the first is named).
-
-    >>> from retrograd.data.table import read_table
-    >>> table = read_table({"size": [1.5, 2.0, 3.5, 4.0], "sold": ["no", "no", "yes", "yes"]})
-    >>> schema = infer_schema(table, "sold")
-    >>> schema.task.value, schema.classes, schema.columns[0].kind.value
-    ('binary', ('no', 'yes'), 'number')
-    """
-    from retrograd.data import kinds as deciding
-    from retrograd.data import targets
-
-    name, target_reason = targets.choose(table, target)
-    decision = targets.decide(table, name, task)
-    columns = deciding.decide(table, name, kinds or {})
-    notes = table.notes + deciding.leak_notes(table, name, columns, decision)
-    return Schema(
-        columns=columns,
-        target=name,
-        target_reason=target_reason,
-        task=decision.task,
-        task_reason=decision.reason,
-        classes=decision.classes,
-        rows=table.n_rows,
-        unlabelled=decision.unlabelled,
-        notes=notes,
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from retrograd.data import csv_file, frames, named_sets
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
 
@@ -48,8 +49,6 @@ def read_file(path: Path) -> Table:
 
     Raises DataError naming the file for what is missing, no regular file, unreadable, or empty.
     """
-    from retrograd.data import csv_file, frames
-
     asked = f"reading {str(path)!r}"
     suffix = path.suffix.lower()
     with open_regular(path, asked) as file:
@@ -102,8 +101,6 @@ _O_BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without i
 
 def _nearest(path: Path) -> str:
     """Return the names that a missing file may have meant: its neighbours and the data sets."""
-    from retrograd.data import named_sets
-
     try:
         beside = [str(path.parent / name) for name in os.listdir(path.parent or ".")]
     except OSError:

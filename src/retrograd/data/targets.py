@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn, is_missing
 from retrograd.data.conversions import as_numbers, as_text
+from retrograd.data.schema import Schema, Task
 from retrograd.data.sources import suggestion
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
-
-if TYPE_CHECKING:
-    from retrograd.data.schema import Schema, Task
 
 _USUAL_NAMES = ("target", "label", "labels", "y", "class", "outcome")
 MOST_NUMBER_CLASSES = 20  # whole numbers with more values than this are amounts
@@ -74,8 +71,6 @@ def decide(table: Table, name: str, task: Task | str | None) -> Decision:
 
 def _wanted(task: Task | str | None, asked: str) -> str | None:
     """Return the name of the task that was asked for."""
-    from retrograd.data.schema import Task
-
     words = [*(member.value for member in Task), "classification"]
     word = task.value if isinstance(task, Task) else task
     if word is not None and word not in words:
@@ -143,8 +138,6 @@ def _as_amount(
     table: Table, column: Column, missing: npt.NDArray[np.bool_], asked: str, reason: str
 ) -> Decision:
     """Return the decision for regression, after checking that labels are numbers."""
-    from retrograd.data.schema import Task
-
     _, bad = as_numbers(column)
     if len(bad):
         text = as_text(column)
@@ -166,8 +159,6 @@ def _as_classes(
     wanted: str | None,
 ) -> Decision:
     """Return the decision for classification, after checking that classes can be learnt."""
-    from retrograd.data.schema import Task
-
     rare = [label for label, count in counts.items() if count == 1]
     labelled = sum(counts.values())
     if len(counts) > MOST_CLASSES or len(rare) > labelled / 2:
@@ -199,8 +190,8 @@ def target_values(table: Table, schema: Schema) -> npt.NDArray[np.int64] | npt.N
     Raises DataError if the target's column is missing, a label is no number, is infinite, or is
     none of the classes.
 
-    >>> from retrograd.data.schema import infer_schema
-    >>> from retrograd.data.table import read_table
+    >>> from retrograd.data.inferring import infer_schema
+    >>> from retrograd.data.reading import read_table
     >>> table = read_table({"size": [1, 2, 3, 4], "sold": ["no", "yes", "no", "yes"]})
     >>> target_values(table, infer_schema(table)).tolist()
     [0, 1, 0, 1]

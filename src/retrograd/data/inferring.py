@@ -1,0 +1,51 @@
+"""From a table to its schema: what every column is, what is predicted, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from retrograd.data import kinds as kinds_of
+from retrograd.data import targets
+from retrograd.data.schema import ColumnKind, Schema, Task
+from retrograd.data.table import Table
+
+
+def infer_schema(
+    table: Table,
+    target: str | None = None,
+    *,
+    task: Task | str | None = None,
+    kinds: Mapping[str, ColumnKind | str] | None = None,
+) -> Schema:
+    """Decide what every column is, what is predicted, and say why.
+
+    target: the column to predict; by default the one that the data set names, else one called
+    target, label, labels, y, class or outcome, else the last.
+    task: `binary`, `multiclass`, `classification` or `regression`; by default read off the target.
+    kinds: column name -> kind, for columns that would be taken for something else; `drop` drops.
+
+    Raises DataError for an unknown name (the nearest is suggested), fewer than two labelled rows,
+    a constant target, a class with one row, no usable feature, or a column that is numbers but
+    for a few cells (the first is named).
+
+    >>> from retrograd.data.reading import read_table
+    >>> table = read_table({"size": [1.5, 2.0, 3.5, 4.0], "sold": ["no", "no", "yes", "yes"]})
+    >>> schema = infer_schema(table, "sold")
+    >>> schema.task.value, schema.classes, schema.columns[0].kind.value
+    ('binary', ('no', 'yes'), 'number')
+    """
+    name, target_reason = targets.choose(table, target)
+    decision = targets.decide(table, name, task)
+    columns = kinds_of.decide(table, name, kinds or {})
+    notes = table.notes + kinds_of.leak_notes(table, name, columns, decision)
+    return Schema(
+        columns=columns,
+        target=name,
+        target_reason=target_reason,
+        task=decision.task,
+        task_reason=decision.reason,
+        classes=decision.classes,
+        rows=table.n_rows,
+        unlabelled=decision.unlabelled,
+        notes=notes,
+    )
