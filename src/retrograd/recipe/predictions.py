@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from retrograd.compile.threads import one_blas_thread
 from retrograd.data import Preprocessor, Schema, Table
 from retrograd.nn import softmax
 from retrograd.tensor.errors import NonFiniteError
@@ -59,7 +60,9 @@ class Predictions:
 def outputs_of(net: Any, inputs: Array) -> Array:
     """Return what a network gives.  inputs (rows, features) -> (rows, classes), or (rows, 1)"""
     starts = range(0, max(len(inputs), 1), _ROWS_AT_ONCE)
-    return np.concatenate([net(from_array(inputs[i : i + _ROWS_AT_ONCE])).numpy() for i in starts])
+    parts = (from_array(inputs[i : i + _ROWS_AT_ONCE]) for i in starts)
+    with one_blas_thread():
+        return np.concatenate([net(part).numpy() for part in parts])
 
 
 def finite_outputs(net: Any, inputs: Array, asked: str = "predicting") -> Array:

@@ -88,7 +88,7 @@ def prepare(
     validation = part_of(table, preprocessor, split.validation) if len(split.validation) else None
     train = part_of(table, preprocessor, split.train)
     job = make_job(config, max(len(schema.classes), 1), train, validation)
-    notes = schema.notes + _overlap_notes(table, schema, split)
+    notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
 
 

@@ -16,7 +16,7 @@ from retrograd.recipe.config import Config, configure, option_homes
 from retrograd.recipe.model import Model, save_model
 from retrograd.recipe.prepare import Prepared, prepare, read_source, run_name
 from retrograd.recipe.toml import read_config, to_toml
-from retrograd.recipe.training import run_job, trained_network
+from retrograd.recipe.training import require_known_metric, run_job, trained_network
 from retrograd.tensor.errors import DataError, FileFormatError, InputError, NonFiniteError
 from retrograd.train.checkpoint import SavedCheckpoint
 from retrograd.train.directory import RunDirectory, RunPaths, create_run, open_run
@@ -57,6 +57,7 @@ def run(
     file, and NonFiniteError, after saving the best network so far, if training breaks down.
     """
     prepared = prepare(config, table)
+    require_known_metric(prepared.job)
     name = config.name or run_name(config.data.source or prepared.table.name)
     with create_run(config.directory, name) as home:
         prepared = dataclasses.replace(prepared, directory=home.root)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd import ops, optim
+from retrograd.compile.threads import one_blas_thread
 from retrograd.data import Batch, batch_rows, batches
 from retrograd.optim import Optimizer
 from retrograd.recipe.config import Config, StoppingConfig, seconds
@@ -31,9 +32,20 @@ from retrograd.train.metrics import classification_metrics, regression_metrics
 from retrograd.train.plan import Validate
 from retrograd.train.state import TrainState
 from retrograd.train.step import initial_state, make_step, network
-from retrograd.train.stopping import Best, Converged, NoImprovement, Rule, Steps, TimeBudget, until
+from retrograd.train.stopping import (
+    Best,
+    Converged,
+    Moment,
+    NoImprovement,
+    Rule,
+    Steps,
+    TimeBudget,
+    read,
+    until,
+)
 
 FOR_EVER = 10**9  # epochs of a run that something else ends
+SAVE_SECONDS = 2.0  # between checkpoints: what a kill may cost; writing one takes about a hundredth
 
 
 class Part(NamedTuple):
@@ -97,7 +109,7 @@ def run_job(
     should_stop: Callable[[], str | None] | None = None,
     feature_names: Sequence[str] = (),
 ) -> Events:
-    """Return the events of a job, as `retrograd.train.fit.fit` yields them."""
+    """Yield the events of a job, as `retrograd.train.fit.fit` does, on one thread."""
     stopping, optimization = job.config.stopping, job.config.optimization
     assert optimization.batch_size is not None
     part, size, seed = job.train, optimization.batch_size, job.config.seed
@@ -113,22 +125,23 @@ def run_job(
         found: list[int] = rows[cuts[i]].tolist()
         return found
 
-    return fit(
-        job.step,
-        job.state,
-        batches_of,
-        epochs=stopping.epochs or FOR_EVER,
-        validate=_validation(job),
-        stop=stopping_rules(stopping, is_validated=job.validation is not None),
-        best=None if job.validation is None else Best("validation_loss"),
-        observe=job.optimizer.observe,
-        save=save,
-        save_seconds=None if save is None else 10.0,
-        resume_from=resume_from,
-        should_stop=should_stop,
-        feature_names=feature_names,
-        row_numbers=row_numbers,
-    )
+    with one_blas_thread():
+        yield from fit(
+            job.step,
+            job.state,
+            batches_of,
+            epochs=stopping.epochs or FOR_EVER,
+            validate=_validation(job),
+            stop=stopping_rules(stopping, is_validated=job.validation is not None),
+            best=None if job.validation is None else Best("validation_loss"),
+            observe=job.optimizer.observe,
+            save=save,
+            save_seconds=None if save is None else SAVE_SECONDS,
+            resume_from=resume_from,
+            should_stop=should_stop,
+            feature_names=feature_names,
+            row_numbers=row_numbers,
+        )
 
 
 def stopping_rules(stopping: StoppingConfig, *, is_validated: bool) -> list[Rule]:
@@ -141,6 +154,14 @@ def stopping_rules(stopping: StoppingConfig, *, is_validated: bool) -> list[Rule
         *([Converged("loss", stopping.tolerance)] if stopping.tolerance else []),
         *([NoImprovement(watched, stopping.patience)] if stopping.patience else []),
     ]
+
+
+def require_known_metric(job: Job) -> None:
+    """Raise InputError if training is to stop by a metric that no epoch will have."""
+    text, validate = job.config.stopping.until, _validation(job)
+    if text is not None:
+        known = {"loss": 0.0, **(validate(job.state) if validate else {})}
+        read(Moment(0, 0, 0.0, known), until(text).metric)
 
 
 def _validation(job: Job) -> Validate | None:
