@@ -63,7 +63,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklea
         patience: int | None = None,
         time: str | None = None,
         validation: float = 0.15,
-        label_smoothing: float = 0.0,
+        label_smoothing: float | None = None,
         class_weights: str = "none",
         random_state: Any = None,
     ) -> None:
@@ -98,7 +98,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklea
         if len(self.classes_) < 2:
             raise DataError(
                 "Classifier.fit",
-                f"the rows that count are all of one class, {self.classes_[0]!r}",
+                f"the rows that count are all of one class, {self.classes_.tolist()[0]!r}",
                 "give rows of at least two classes",
             )
         self._scale = fit_scale(X, weights)
@@ -206,8 +206,6 @@ def _counted(X: Floats, y: Any, sample_weight: Any) -> tuple[Floats, Any, Floats
         return X, y, None
     weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     counts = weights > 0
-    if not counts.any():
-        raise DataError("fit", "every sample_weight is 0", "give at least two rows a weight")
     return X[counts], y[counts], weights[counts]
 
 

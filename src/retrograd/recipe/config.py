@@ -94,7 +94,7 @@ class OptimizationConfig:
     ema: float | None = None
     accumulate: int = 1
     loss: LossName | None = None
-    label_smoothing: float = 0.0
+    label_smoothing: float | None = None
     class_weights: Literal["none", "balanced"] = "none"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from retrograd import nn, ops, optim
 from retrograd.optim import LearningRate, Optimizer, Schedule
-from retrograd.recipe.config import Config, OptimizationConfig, ScheduleName
+from retrograd.recipe.config import Config, OptimizationConfig, ScheduleName, StoppingConfig
 from retrograd.recipe.names import ACTIVATIONS, LOSSES, OPTIMIZERS
 from retrograd.tensor.errors import InputError
 from retrograd.tensor.tensor import Tensor, tensor
@@ -38,37 +38,47 @@ def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
     >>> choose(Config(), Size(1257, 64, 10), is_validated=True).network.activation
     'relu'
     """
-    network, optimization, stopping = config.network, config.optimization, config.stopping
-    batch_size = _or(optimization.batch_size, default_batch_size(size.rows))
-    optimizer = _or(optimization.optimizer, "adamw")
-    # Of a run that only time ends nobody knows the length, which a cycle would have to fit.
-    is_open = stopping.epochs is None and stopping.steps is None and stopping.time is not None
-    epochs = None if is_open or stopping.steps else default_epochs(size.rows, batch_size)
+    network, stopping, is_classes = config.network, config.stopping, size.outputs > 1
+    optimization = _choose_optimization(config.optimization, stopping, size)
+    assert optimization.batch_size is not None
+    epochs = stopping.epochs
+    if epochs is None and stopping.steps is None and stopping.time is None:
+        epochs = default_epochs(size.rows, optimization.batch_size)
+    patience = max(20, (epochs or 0) // 5) if is_validated else None
     return dataclasses.replace(
         config,
         network=dataclasses.replace(
             network,
             hidden=_or(network.hidden, default_hidden(size)),
             activation=_or(network.activation, "relu"),
-            dropout=_or(network.dropout, 0.1),
+            dropout=_or(network.dropout, 0.2 if is_classes else 0.0),
             normalization=_or(network.normalization, "none"),
         ),
-        optimization=dataclasses.replace(
-            optimization,
-            optimizer=optimizer,
-            learning_rate=_or(optimization.learning_rate, default_rate(optimizer)),
-            schedule=_or(optimization.schedule, "reduce_on_plateau" if is_open else "one_cycle"),
-            warm_up=_or(optimization.warm_up, 0.1),
-            weight_decay=_or(optimization.weight_decay, 0.01),
-            batch_size=batch_size,
-            loss=_or(optimization.loss, "mean_squared_error" if size.outputs == 1 else None),
-        ),
+        optimization=optimization,
         stopping=dataclasses.replace(
-            stopping,
-            epochs=_or(stopping.epochs, epochs),
-            patience=_or(stopping.patience, 20 if is_validated else None),
+            stopping, epochs=epochs, patience=_or(stopping.patience, patience)
         ),
-    )  # fmt: skip
+    )
+
+
+def _choose_optimization(
+    given: OptimizationConfig, stopping: StoppingConfig, size: Size
+) -> OptimizationConfig:
+    is_classes = size.outputs > 1
+    optimizer = _or(given.optimizer, "adamw")
+    # Of a run that only time ends nobody knows the length, which a cycle would have to fit.
+    is_open = stopping.epochs is None and stopping.steps is None and stopping.time is not None
+    return dataclasses.replace(
+        given,
+        optimizer=optimizer,
+        learning_rate=_or(given.learning_rate, default_rate(optimizer)),
+        schedule=_or(given.schedule, "reduce_on_plateau" if is_open else "one_cycle"),
+        warm_up=_or(given.warm_up, 0.1),
+        weight_decay=_or(given.weight_decay, 0.3 if is_classes else 0.1),
+        batch_size=_or(given.batch_size, default_batch_size(size.rows)),
+        label_smoothing=_or(given.label_smoothing, 0.05 if is_classes else 0.0),
+        loss=_or(given.loss, None if is_classes else "mean_squared_error"),
+    )
 
 
 def _or(given: Any, default: Any) -> Any:
@@ -145,16 +155,15 @@ def build_loss(config: OptimizationConfig, size: Size, labels: Array) -> Loss:
     if config.class_weights == "balanced":
         counts = np.maximum(np.bincount(labels, minlength=size.outputs), 1)
         weights = tensor((len(labels) / (size.outputs * counts)).astype(np.float32))
-    if weights is None and not config.label_smoothing:
+    smoothing = config.label_smoothing or 0.0
+    if weights is None and not smoothing:
         return nn.cross_entropy
-    return functools.partial(
-        nn.cross_entropy, label_smoothing=config.label_smoothing, class_weights=weights
-    )
+    return functools.partial(nn.cross_entropy, label_smoothing=smoothing, class_weights=weights)
 
 
 def _refuse_class_options(config: OptimizationConfig) -> None:
     for name, is_set in (
-        ("label_smoothing", config.label_smoothing > 0),
+        ("label_smoothing", bool(config.label_smoothing)),
         ("class_weights", config.class_weights != "none"),
     ):
         if is_set:
