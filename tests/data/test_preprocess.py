@@ -170,7 +170,7 @@ def test_notes_count_what_training_did_not_know():
     assert np.isfinite(features).all()
     assert preprocessor.notes(new) == (
         "1 infinite cells of 'a' are taken as missing",
-        "1 cells of 'a' are over 1,000,000 standard deviations from the training mean: moved there",
+        "1 cells of 'a' are far outside the training range: taken for the nearest it had, 1 or 4",
         "2 cells of 'a' are missing, none was in training: the training median 2",
         "1 cells of 'b' are neither yes nor no: missing",
         "2 cells of 'b' are missing, none was in training: no",

@@ -27,9 +27,9 @@ def apply(encoding: Encoding, table: Table, out: Features) -> None:
     """Write the features of one column of a table into out (rows, width)."""
     column = table.columns[encoding.column]
     match encoding:
-        case NumberEncoding(_, shift, scale, fill, indicator):
+        case NumberEncoding(_, shift, scale, fill, low, high, indicator):
             values, missing = _numbers(encoding, table)
-            values = np.where(missing, fill, values)
+            values = np.clip(np.where(missing, fill, values), low, high)
             out[:, 0] = np.clip(standardise(values, shift, scale), -LARGEST, LARGEST)
         case BooleanEncoding(_, fill, indicator):
             values, _ = as_booleans(column)
@@ -108,7 +108,7 @@ def notes_on(encoding: Encoding, column: Column) -> list[str]:
             notes += _unseen_categories(encoding, column)
             missing = 0 if seen else int((as_text(column).codes < 0).sum())
             filled = "no category"
-        case NumberEncoding(_, shift, scale, fill, seen):
+        case NumberEncoding(_, _, _, fill, low, high, seen):
             values, bad = as_numbers(column)
             infinite = int(np.isinf(values).sum())
             if infinite:
@@ -116,11 +116,13 @@ def notes_on(encoding: Encoding, column: Column) -> list[str]:
             if len(bad):
                 notes.append(f"{len(bad):,} cells of {name!r} are no numbers: taken as missing")
             known = values[np.isfinite(values)]
-            far = int((np.abs(standardise(known, shift, scale)) > LARGEST).sum())
+            # A little outside is usual in new rows; a whole range outside is worth a word.
+            reach = np.abs(np.clip(known, low, high) * 0.5 - known * 0.5)
+            far = int((reach > high * 0.5 - low * 0.5).sum())
             if far:
                 notes.append(
-                    f"{far:,} cells of {name!r} are over {LARGEST:,.0f} standard deviations from "
-                    "the training mean: moved there"
+                    f"{far:,} cells of {name!r} are far outside the training range: taken for the "
+                    f"nearest it had, {low:g} or {high:g}"
                 )
             missing = 0 if seen else len(values) - len(known)
             filled = f"the training median {fill:g}"

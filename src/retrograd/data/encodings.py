@@ -16,13 +16,17 @@ DATE_PARTS = (
 class NumberEncoding:
     """A number: (value - shift) / scale, and 1 where it was missing if `indicator`.
 
-    fill: what a missing value is taken for (the training median).  lenient: texts are missing.
+    fill: what a missing value is taken for (the training median).  low, high: the training range;
+    values outside are taken for its ends, since a network says anything where it saw nothing, and
+    one wild cell would outweigh all others in a mean error.  lenient: texts are missing.
     """
 
     column: str
     shift: float
     scale: float
     fill: float
+    low: float
+    high: float
     indicator: bool
     lenient: bool = False
 
@@ -90,7 +94,7 @@ def feature_names(encoding: Encoding) -> tuple[str, ...]:
             return tuple(f"{column}={text}" for text in categories + extra)
         case DateEncoding(_, _, parts, indicator):
             own = tuple(f"{column}.{part.name}" for part in parts)
-        case NumberEncoding(_, _, _, _, indicator) | BooleanEncoding(_, _, indicator):
+        case NumberEncoding(indicator=indicator) | BooleanEncoding(_, _, indicator):
             own = (column,)
     return own + (f"{column} is missing",) * indicator
 
@@ -98,8 +102,9 @@ def feature_names(encoding: Encoding) -> tuple[str, ...]:
 def to_json(encoding: Encoding) -> dict[str, Any]:
     """Return an encoding as a plain dict."""
     match encoding:
-        case NumberEncoding(column, shift, scale, fill, indicator, lenient):
+        case NumberEncoding(column, shift, scale, fill, low, high, indicator, lenient):
             record: dict[str, Any] = {"shift": shift, "scale": scale, "fill": fill}
+            record |= {"low": low, "high": high}
             record |= {"kind": "number", "indicator": indicator, "lenient": lenient}
         case BooleanEncoding(column, fill, indicator):
             record = {"kind": "boolean", "fill": fill, "indicator": indicator}
@@ -136,6 +141,8 @@ def from_json(value: object, asked: str) -> Encoding:
         shift=read_number(value, "shift", asked),
         scale=read_scale(value, asked),
         fill=read_number(value, "fill", asked),
+        low=read_number(value, "low", asked),
+        high=read_number(value, "high", asked),
         indicator=indicator,
         lenient=read_field(value, "lenient", bool, asked),
     )

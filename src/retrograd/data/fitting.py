@@ -68,7 +68,9 @@ def _fit_number(name: str, column: Column) -> NumberEncoding:
     shift, scale = shift_and_scale(known)
     # The lower median: a value that occurs, and no sum of two huge ones.
     fill = float(known[(len(known) - 1) // 2]) if len(known) else shift
-    return NumberEncoding(name, shift, scale, fill, len(known) < len(values), len(bad) > 0)
+    low, high = (float(known[0]), float(known[-1])) if len(known) else (shift, shift)
+    has_missing = len(known) < len(values)
+    return NumberEncoding(name, shift, scale, fill, low, high, has_missing, len(bad) > 0)
 
 
 def _fit_category(name: str, column: TextColumn) -> CategoryEncoding:

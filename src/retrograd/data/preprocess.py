@@ -174,9 +174,10 @@ class Preprocessor:
 def fit_preprocessor(table: Table, schema: Schema, rows: Rows) -> Preprocessor:
     """Learn from these rows, the training part, how tables become features.
 
-    Numbers: shifted and scaled to mean 0 and deviation 1, missing ones filled with the median and
-    marked.  Categories: one feature each.  Booleans: 0 and 1.  Dates: days, year, and month,
-    weekday and hour on a circle.  Infinite cells are missing.  No other row has any influence.
+    Numbers: shifted and scaled to mean 0 and deviation 1; those outside the training range are
+    taken for its ends, missing ones filled with the median and marked.  Categories: one feature
+    each.  Booleans: 0 and 1.  Dates: days, year, and month, weekday and hour on a circle.  Infinite
+    cells are missing.  No other row has any influence.
 
     Raises DataError if there are no rows, or the table is not the schema's.
 
@@ -185,7 +186,7 @@ def fit_preprocessor(table: Table, schema: Schema, rows: Rows) -> Preprocessor:
     >>> table = read_table({"size": [1.0, 3.0, 9.0, 5.0], "sold": ["no", "yes", "no", "yes"]})
     >>> preprocessor = fit_preprocessor(table, infer_schema(table), np.array([0, 1]))
     >>> preprocessor.transform(table).ravel().tolist()
-    [-1.0, 1.0, 7.0, 3.0]
+    [-1.0, 1.0, 1.0, 1.0]
     """
     asked = f"preparing {table.name!r}"
     if not len(rows):

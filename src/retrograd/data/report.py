@@ -72,7 +72,7 @@ def in_words(encoding: Encoding) -> str:
     """Return what an encoding does, in a few words."""
     marked = ", missing marked"
     match encoding:
-        case NumberEncoding(_, shift, scale, fill, indicator):
+        case NumberEncoding(_, shift, scale, fill, _, _, indicator):
             filled = f", missing: {fill:.4g}, marked" if indicator else ""
             return f"(value - {shift:.4g}) / {scale:.4g}{filled}"
         case BooleanEncoding(_, _, indicator):

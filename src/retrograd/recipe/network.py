@@ -51,7 +51,7 @@ def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
             network,
             hidden=_or(network.hidden, default_hidden(size)),
             activation=_or(network.activation, "relu"),
-            dropout=_or(network.dropout, 0.2 if is_classes else 0.0),
+            dropout=_or(network.dropout, 0.2 if is_classes else 0.1),
             normalization=_or(network.normalization, "none"),
         ),
         optimization=optimization,
