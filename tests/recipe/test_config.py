@@ -105,6 +105,11 @@ def test_options_go_over_a_config() -> None:
         ("[optimization]\noptimizer = 'adm'", "use one of sgd, momentum"),
         ("[optimization]\nlearning_rate = 0", "no weight would ever move"),
         ("[optimization]\nclip = nan", "optimization.clip=nan: it is out of range"),
+        (
+            "[network]\nhidden = [8, 0]",
+            "network.hidden=0: it is out of range; give a number at least 1",
+        ),
+        ("[optimization]\nbatch_size = 0", "batch_size=0: it is out of range"),
         ("[stopping]\nepochs = 0", "stopping.epochs=0: it is out of range; give a number at least"),
         ("[stopping]\nepochs = true", "stopping.epochs: Expected `int"),
         ("[stopping]\ntime = 'soon'", "it is not a length of time; write"),

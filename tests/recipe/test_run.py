@@ -12,10 +12,19 @@ from retrograd.data import Table, read_table
 from retrograd.recipe.config import Config, configure
 from retrograd.recipe.model import load_model
 from retrograd.recipe.prepare import Prepared, prepare, run_name
-from retrograd.recipe.run import Outcome, read_history, read_split, resume, run, split_path
+from retrograd.recipe.run import (
+    SPLIT,
+    Outcome,
+    read_history,
+    read_split,
+    resume,
+    run,
+    split_path,
+)
 from retrograd.recipe.toml import read_config
 from retrograd.tensor.errors import DataError, FileFormatError, InputError, NonFiniteError
 from retrograd.train.events import Checkpointed, Event, Started, StepDone, Stopped
+from retrograd.train.sealed import seal
 
 
 def config_in(home: Path, **options: Any) -> Config:
@@ -181,6 +190,16 @@ def test_damaged_splits_and_logs_are_refused(tmp_path: Path, table: Table) -> No
     split_path(begun).write_bytes(whole[:-9])
     with pytest.raises(FileFormatError, match="reading the split"):
         resume(begun, table)
+    rows = {name: np.zeros((2, 2), np.int64) for name in ("train", "validation", "test")}
+    digests = json.dumps({"data_digest": "", "test_digest": ""})
+    for parts, record, message in [
+        (rows, digests, "its parts are not lists of rows"),
+        ({}, digests, "its record cannot be read"),
+        (rows, "[]", "its record cannot be read"),
+    ]:
+        split_path(begun).write_bytes(seal(SPLIT, parts, record))
+        with pytest.raises(FileFormatError, match=message):
+            read_split(begun)
     split_path(begun).write_bytes(whole)
     (begun / "schema.json").write_text("[" * 100_000)
     with pytest.raises(FileFormatError, match="it is not JSON"):

@@ -13,7 +13,6 @@ from retrograd.recipe.architecture import decode, encode
 from retrograd.recipe.config import Config
 from retrograd.recipe.predictions import finite_outputs
 from retrograd.recipe.training import Job, Part, make_job, run_job, trained_network
-from retrograd.tensor.errors import NonFiniteError
 from retrograd.tensor.types import Array
 from retrograd.train.events import EpochDone, Stopped
 from retrograd.tree import leaves
@@ -118,12 +117,6 @@ def _fitted(job: Job) -> Fitted:
     assert stopped is not None
     net = trained_network(job, stopped.state)
     arrays = {name: np.array(x.numpy()) for name, x in leaves(net).items()}
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise NonFiniteError(
-            "fitting the network",
-            "its weights are not all numbers",
-            "lower learning_rate, or look for huge values in X",
-        )
     return Fitted(encode(net), arrays, len(history), history)
 
 

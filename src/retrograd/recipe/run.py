@@ -58,7 +58,7 @@ def run(
     """
     prepared = prepare(config, table)
     require_known_metric(prepared.job)
-    name = config.name or run_name(config.data.source or prepared.table.name)
+    name = config.name or run_name(config.data.source)
     with create_run(config.directory, name) as home:
         prepared = dataclasses.replace(prepared, directory=home.root)
         _write_beginning(home.paths, prepared)
