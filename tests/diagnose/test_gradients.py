@@ -186,8 +186,8 @@ def test_float32_and_float64_agree_within_rounding():
 
 
 def test_float32_code_that_loses_its_digits_is_wrong():
-    def cancelling(predictions, targets):  # 4096 in float32 swallows the digits of what is added
-        return ops.mean(ops.square((predictions + 4096.0) - 4096.0 - targets))
+    def cancelling(predictions, targets):  # 65536 in float32 swallows the digits of what is added
+        return ops.mean(ops.square((predictions + 65536.0) - 65536.0 - targets))
 
     net = nn.mlp(ops.key(0), (4, 6, 3), activation=nn.tanh)
     batch = random_batch(nn.mean_squared_error, np.random.default_rng(0))

@@ -220,7 +220,7 @@ def loss_formulas(seen: Seen) -> list[Formula]:
         "batch",
         "L = Σ_n L_n·share_n",
         rows * shares,
-        lambda n: product(f"row {n} of the batch", n, L=rows[n], share=shares[n]),
+        lambda n: product(f"place {n} of the batch", n, L=rows[n], share=shares[n]),
         captured.loss,
         of_row=None,
     )

@@ -135,11 +135,11 @@ def evaluated(label: str, value: float, **arguments: float) -> Term:
 
 
 def short(value: float) -> str:
-    """Return a number as people read it: 4 decimals, or 4 digits where that shows nothing.
+    """Return a number as people read it: 4 decimals, or 4 digits of what is small or large.
 
-    >>> short(0.35), short(-1e-7), short(123456.0)
-    ('0.3500', '-1e-07', '1.235e+05')
+    >>> short(0.35), short(0.0039959), short(-1e-7), short(123456.0)
+    ('0.3500', '0.003996', '-1e-07', '1.235e+05')
     """
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
+    if value == 0 or 0.1 <= abs(value) < 1e4:
         return f"{value:.4f}"
     return f"{value:.4g}"

@@ -65,12 +65,7 @@ def explain_step(
     Raises InputError for a row, unit, weight or layer that does not exist, and NonFiniteError for
     a loss that is not a finite number.
     """
-    if not 0 <= row_in_batch < len(batch.inputs):
-        raise InputError(
-            f"explaining row {row_in_batch} of the batch",
-            f"the batch has {len(batch.inputs)} rows",
-            f"give a place from 0 to {len(batch.inputs) - 1}",
-        )
+    _require_place(row_in_batch, batch)
     captured = capture(net, loss, optimizer, state, batch, penalty=penalty, rules=rules)
     seen = Seen(
         captured,
@@ -103,15 +98,7 @@ def explain_pass(
     """Return the explanation of a pass that was captured; see `explain_step`."""
     captured = seen.captured
     chosen = _chosen(seen, unit, layer)
-    shown = _weight(seen, weight, chosen)
-    formulas = [
-        *(f for number, u in chosen.items() for f in forward(seen, captured.visits[number], u)),
-        *loss_formulas(seen),
-        *first_delta(seen, default_output(seen)),
-        *backward(seen, chosen),
-    ]
-    if shown is not None:
-        formulas += weight_formulas(seen, shown) + update_formulas(seen, shown)
+    formulas = _formulas(seen, chosen, _weight(seen, weight, chosen))
     after = _after(seen)
     return Explanation(
         network=summary(captured.net),
@@ -132,6 +119,29 @@ def explain_pass(
         where=where,
         notes=_notes(captured),
     )
+
+
+def _require_place(place: int, batch: Batch) -> None:
+    if not 0 <= place < len(batch.inputs):
+        raise InputError(
+            f"explaining row {place} of the batch",
+            f"the batch has {len(batch.inputs)} rows",
+            f"give a place from 0 to {len(batch.inputs) - 1}",
+        )
+
+
+def _formulas(seen: Seen, chosen: Route, shown: Weight | None) -> list[Formula]:
+    """Return the formulas of all phases but the last."""
+    captured = seen.captured
+    formulas = [
+        *(f for number, u in chosen.items() for f in forward(seen, captured.visits[number], u)),
+        *loss_formulas(seen),
+        *first_delta(seen, default_output(seen)),
+        *backward(seen, chosen),
+    ]
+    if shown is not None:
+        formulas += weight_formulas(seen, shown) + update_formulas(seen, shown)
+    return formulas
 
 
 def _chosen(seen: Seen, unit: str | None, layer: str | None) -> Route:

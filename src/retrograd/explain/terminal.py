@@ -157,10 +157,10 @@ def _examples(f: Formula, place: int, style: _Style) -> Iterator[str]:
         if term is not None and len(term.factors) == 2:
             product = " · ".join(f"{short(v):>10}" for _, v in term.factors) + " ="
         value = f.examples[n]
-        yield f"   row {n:<4}{product:>25} {short(value):>10}  {_bar(value, largest)}{mark}"
+        yield f"   place {n:<4}{product:>25} {short(value):>10}  {_bar(value, largest)}{mark}"
     hidden = len(f.examples) - len(shown)
     if hidden > 0:
-        yield f"   … {hidden} more rows = {short(_others(f, shown))}"
+        yield f"   … {hidden} more = {short(_others(f, shown))}"
 
 
 def _others(f: Formula, shown: list[int]) -> float:

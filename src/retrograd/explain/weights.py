@@ -13,7 +13,7 @@ from retrograd import nn
 from retrograd.explain.capture import Numbers, Pass, Visit
 from retrograd.explain.generic import penalty_gradient, weight_difference
 from retrograd.explain.record import Formula, Numbers64, Term
-from retrograd.explain.seen import Seen, evaluated, floor_of, product
+from retrograd.explain.seen import Seen, evaluated, floor_of, product, short
 from retrograd.tensor.errors import InputError
 
 Index = tuple[int, ...]
@@ -158,7 +158,7 @@ def _mean_formula(
     is_single = bool(np.allclose(inputs * deltas, products, rtol=1e-9, atol=0))
 
     def describe(n: int) -> Term:
-        label = f"row {n} of the batch"
+        label = f"place {n} of the batch"
         if is_bias or not is_single:
             return Term(label, float(products[n]), index=n)
         return product(label, n, a=inputs[n], δ=deltas[n])
@@ -180,5 +180,5 @@ def _mean_formula(
         floor=floor_of(every) if every.size else 1.0,
         examples=tuple(products.tolist()),
         of_row=None,
-        words=f"row {seen.place} of the batch, the explained one, gives {products[seen.place]:.4g}",
+        words=f"place {seen.place}, the explained row, gives {short(float(products[seen.place]))}",
     )
