@@ -107,7 +107,7 @@ def test_options_go_over_a_config() -> None:
         ("[optimization]\nclip = nan", "optimization.clip=nan: it is out of range"),
         (
             "[network]\nhidden = [8, 0]",
-            "network.hidden=0: it is out of range; give a number at least 1",
+            "network.hidden=0: it is out of range; give",
         ),
         ("[optimization]\nbatch_size = 0", "batch_size=0: it is out of range"),
         ("[stopping]\nepochs = 0", "stopping.epochs=0: it is out of range; give a number at least"),
