@@ -28,5 +28,5 @@ def test_it_says_plainly_where_it_is_not_better(tmp_path: Path) -> None:
         config = configure(source="wine", seed=seed, directory=str(tmp_path))
         report = evaluate_run(run(config).directory)
         if not report.beats_baselines:
-            assert "linear baseline (logistic regression on 126 rows)" in report.verdict
+            assert "linear baseline (logistic regression on 124 rows)" in report.verdict
             assert "The network is not" in report.verdict or "does not beat" in report.verdict
