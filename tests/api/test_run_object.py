@@ -62,7 +62,11 @@ def test_explaining_adds_up(trained: Run) -> None:
     for found in (trained.explain(), trained.explain(step=2)):
         assert found.ok
         assert any("colour" in feature.name for feature in found.features)
-    assert trained.explain(step=2).exact == "exact (replayed, 1 steps)"
+    second = trained.explain(step=2)
+    assert (second.step, second.where) == (2, "batch 2 of 6, epoch 1")
+    assert {formula.step for formula in second.formulas} == {2}
+    assert second.exact == "exact (replayed, 1 steps)"
+    assert "learning rate has run out" in trained.explain().notes[0]
     row = trained.explain(step=2).row
     assert trained.explain(row, step=2).row == row
 

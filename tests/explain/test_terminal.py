@@ -38,7 +38,7 @@ def test_nothing_is_wider_than_80_columns(explanation, ascii):
 
 def test_it_has_the_phases_and_the_row(explanation):
     text = "\n".join(lines(explanation))
-    for word in ("BATCH", "FORWARD", "LOSS", "BACKWARD", "UPDATE", "AFTER", "row 489", "step 2"):
+    for word in ("BATCH", "FORWARD", "LOSS", "BACKWARD", "UPDATE", "AFTER", "row 489", "step 3"):
         assert word in text
     assert "batch 16 of 44, epoch 2" in text
     assert "in your data: a cell" in text
@@ -98,3 +98,8 @@ def test_numbers_that_are_not_finite_are_drawn_without_a_bar(explanation):
         explanation, formulas=(dataclasses.replace(first, terms=terms), *rest)
     )
     assert max(map(len, lines(broken))) <= 80
+
+
+def test_notes_are_said_at_the_end(explanation):
+    noted = dataclasses.replace(explanation, notes=("The learning rate has run out.",))
+    assert lines(noted)[-1] == "The learning rate has run out."

@@ -98,6 +98,41 @@ def test_a_step_knows_which_rows_it_took(prepared: Prepared) -> None:
         moment_of(prepared, other, step=2)
     with pytest.raises(InputError, match="steps count from 1"):
         moment_of(prepared, step=0)
+    with pytest.raises(InputError, match="made 42 steps; give a step from 1 to 43"):
+        moment_of(prepared, step=44)
+
+
+def test_a_step_says_which_batch_it_is(prepared: Prepared) -> None:
+    assert moment_of(prepared, step=9).where == "batch 2 of 7, epoch 2"
+    assert moment_of(prepared, step=9).notes == ()
+    own = moment_of(prepared)
+    assert own.where == "batch 1 of 7, epoch 7"
+    assert moment_of(prepared, own.row).where == own.where
+    early = [moment_of(prepared, int(row)).where for row in prepared.split.train[:20]]
+    assert {"batch 2 of 7, epoch 7, taken first"} < set(early)
+
+
+def test_a_spent_learning_rate_is_said_with_a_better_step(prepared: Prepared) -> None:
+    (note,) = moment_of(prepared).notes
+    assert note.startswith("The learning rate has run out (1.2e-08), so this step moves")
+    assert "explain --step 21 shows one from the middle" in note
+    row = int(prepared.split.train[17])
+    (note,) = moment_of(prepared, row).notes
+    step = int(note.partition("--step ")[2].split()[0])
+    assert f"--row {row} --step" in note
+    assert moment_of(prepared, row, step).notes == ()
+
+
+def test_a_run_that_was_stopped_goes_on_with_its_next_batch(tmp_path: Path, table: Table) -> None:
+    asked = iter([None] * 10)
+    options = {"epochs": 3, "batch_size": 16, "hidden": (4,)}
+    config = configure(target="sold", directory=str(tmp_path), **options)
+    found = run(config, table, should_stop=lambda: next(asked, "interrupted"))
+    done = found.stopped.step
+    assert 7 < done < 14
+    moment = moment_of(reopen(found.directory, table))
+    assert moment.where == f"batch {done - 7 + 1} of 7, epoch 2"
+    assert moment.origin == f"exact (after {done} steps)"
 
 
 def test_a_run_without_a_checkpoint_says_so(tmp_path: Path, table: Table) -> None:

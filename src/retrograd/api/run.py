@@ -108,6 +108,8 @@ class Run:
             class_names=preprocessor.classes,
             source_values=moment.source_values,
             exact=moment.origin,
+            where=moment.where,
+            notes=moment.notes,
         )
 
     def check(self, *, rows: int = _CHECKED_ROWS, seed: int = 0) -> GradientReport:

@@ -66,7 +66,7 @@ class Pass:
     ``visits`` are in the order of the forward pass. ``loss`` is the batch's, to which training adds
     ``penalty`` (the regulariser's part) if there is one; ``total_after`` is the sum of both after
     the update. ``rows`` holds the loss of each row, None for a loss that is not made of rows.
-    ``key`` is that of this step.
+    ``step`` is this step's number, from 1, and ``key`` its key.
     """
 
     net: Any
@@ -131,7 +131,7 @@ def capture(
         net=net,
         loss_function=loss,
         batch=batch,
-        step=int(state.step),
+        step=int(state.step) + 1,
         key=key,
         statistics=state.statistics,
         visits=visits,

@@ -72,8 +72,9 @@ class Formula:
     """One substituted formula: ``value = scale * (sum of terms + rest + bias)``, checked.
 
     ``path`` names what is computed ("layers.2[3]", "layers.2.weight[7,3]"), ``symbol`` what of it
-    ("z", "a", "dL/dz"). ``examples`` holds one number for each row of the batch where the value is
-    their mean. ``bound`` is what the check allows and ``bound_rule`` says where it comes from.
+    ("z", "a", "dL/dz"), ``step`` in which step, from 1. ``examples`` holds one number for each row
+    of the batch where the value is their mean. ``bound`` is what the check allows and
+    ``bound_rule`` says where it comes from.
     """
 
     path: str
@@ -154,10 +155,11 @@ class Feature:
 class Explanation:
     """One training step, seen from one row of its batch: every phase in true numbers.
 
-    ``row`` is the row's number in the user's data (its place in the batch if nobody said), and
-    ``place`` its place in the batch. ``loss`` is the batch's; ``total`` adds the regulariser's part
-    and ``total_after`` is the same after the update; ``predicted`` is the change that the gradient
-    promises. ``where`` places the step ("batch 16 of 44, epoch 2").
+    ``step`` is the step's number, from 1. ``row`` is the row's number in the user's data (its place
+    in the batch if nobody said), and ``place`` its place in the batch. ``loss`` is the batch's;
+    ``total`` adds the regulariser's part and ``total_after`` is the same after the update;
+    ``predicted`` is the change that the gradient promises. ``where`` places the step ("batch 16 of
+    44, epoch 2"). ``notes`` are sentences that its reader should see.
     """
 
     network: str

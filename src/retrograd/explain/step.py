@@ -49,6 +49,7 @@ def explain_step(
     source_values: Sequence[Any] = (),
     exact: str = "exact",
     where: str = "",
+    notes: Sequence[str] = (),
     penalty: Penalty | None = None,
     rules: Rules | None = None,
 ) -> Explanation:
@@ -60,7 +61,7 @@ def explain_step(
     and ``layer`` ("layers.2", whose formulas alone are shown) choose others. ``row`` is the row's
     number in the user's data, ``source_values`` what stood there before preparation, by feature.
     ``exact`` says how this state was come by ("exact", "exact (replayed, 23 steps)"), and ``where``
-    which step it is to people ("batch 16 of 44, epoch 2").
+    which step it is to people ("batch 16 of 44, epoch 2"). ``notes`` are said at the end.
 
     Raises InputError for a row, unit, weight or layer that does not exist, and NonFiniteError for
     a loss that is not a finite number.
@@ -82,6 +83,7 @@ def explain_step(
         source_values=source_values,
         exact=exact,
         where=where,
+        notes=notes,
     )
 
 
@@ -94,6 +96,7 @@ def explain_pass(
     source_values: Sequence[Any] = (),
     exact: str = "exact",
     where: str = "",
+    notes: Sequence[str] = (),
 ) -> Explanation:
     """Return the explanation of a pass that was captured; see `explain_step`."""
     captured = seen.captured
@@ -117,7 +120,7 @@ def explain_pass(
         predicted=after.value,
         exact=exact,
         where=where,
-        notes=_notes(captured),
+        notes=(*notes, *_notes(captured)),
     )
 
 
