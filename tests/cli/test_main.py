@@ -103,10 +103,23 @@ def test_a_closed_pipe_is_no_error() -> None:
 def test_the_first_signal_asks_and_handlers_come_back(number_: signal.Signals, reason: str) -> None:
     before = signal.getsignal(number_)
     with graceful_stop() as stop:
+        stop.wait_for_step()
         assert stop() is None
         os.kill(os.getpid(), number_)
         assert stop() == reason
         assert signal.getsignal(number_) is before  # so that a second one acts at once
+    assert signal.getsignal(number_) is before
+
+
+@pytest.mark.parametrize(
+    ("number_", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_acts_at_once_while_there_is_nothing_to_save(
+    number_: signal.Signals, ends: type[BaseException]
+) -> None:
+    before = signal.getsignal(number_)
+    with pytest.raises(ends), graceful_stop():
+        os.kill(os.getpid(), number_)
     assert signal.getsignal(number_) is before
 
 

@@ -1,14 +1,15 @@
-"""Training as it happens: two redrawn lines at a terminal, plain lines where nobody redraws."""
+"""Training as it happens: a redrawn table at a terminal, plain lines where nobody redraws."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from retrograd.cli.output import Output, number, sparkline, width
-from retrograd.train.events import EpochDone, Event, Started, StepDone, Stopped
+from retrograd.train.events import EpochDone, Event, Started, StepDone
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -17,25 +18,37 @@ REDRAW_SECONDS = 0.25
 PLAIN_SECONDS = 2.0
 """Shortest time between two plain lines, so that a log of a thousand short epochs stays short."""
 
+_BAR = 14
+_COURSE = 24
+_MOST_METRICS = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a run at the latest: ``steps`` of all epochs; None where there is no such limit."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
 
 class TrainingView:
     """Hears the events of a run and shows them on standard error.
 
-    At a terminal: progress, losses with their course, and the metric, redrawn four times a second.
-    Piped: one line an epoch, at most every two seconds, and always the last.
+    At a terminal: progress and time left, and a table of the metrics with their course, redrawn
+    four times a second. Piped: one line an epoch, at most every two seconds, and always the last.
     """
 
     def __init__(
-        self, output: Output, epochs: int | None, clock: Callable[[], float] = time.monotonic
+        self, output: Output, limits: Limits, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._output, self._epochs, self._clock = output, epochs, clock
+        self._output, self._limits, self._clock = output, limits, clock
         self._live: Live | None = None
         self._drawn = -PLAIN_SECONDS
-        self._losses: list[float] = []
-        self._validations: list[float] = []
-        self._last: EpochDone | None = None
+        self._history: list[EpochDone] = []
+        self._best: EpochDone | None = None
         self._unsaid: EpochDone | None = None
-        self._rows, self._since = 0, clock()
+        self._rows, self._steps, self._since = 0, 0, clock()
 
     def __enter__(self) -> TrainingView:
         if self._output.is_live:
@@ -43,7 +56,11 @@ class TrainingView:
             from rich.live import Live
 
             console = Console(stderr=True, width=width(), highlight=False)
-            self._live = Live(console=console, auto_refresh=False, transient=True)
+            # Redirected streams have no encoding, and all would look as if only ASCII were shown.
+            self._live = Live(
+                console=console, auto_refresh=False, transient=True,
+                redirect_stderr=False, redirect_stdout=False,
+            )  # fmt: skip
             self._live.start()
         return self
 
@@ -61,23 +78,23 @@ class TrainingView:
     def hear(self, event: Event) -> None:
         """Take note of an event, and draw if it is time."""
         match event:
-            case Started(is_resumed=True):
-                self._output.talk(f"going on at epoch {event.epoch}, step {event.step}")
+            case Started():
+                self._since = self._clock()
+                if event.is_resumed:
+                    self._output.talk(f"going on at epoch {event.epoch}, step {event.step:,}")
             case StepDone():
                 self._rows += event.rows
+                self._steps += 1
                 if self._live is not None and self._is_due(REDRAW_SECONDS):
                     self._draw(event)
             case EpochDone():
-                self._last = self._unsaid = event
-                self._losses.append(event.metrics["loss"])
-                if "validation_loss" in event.metrics:
-                    self._validations.append(event.metrics["validation_loss"])
+                self._unsaid = event
+                self._history = [*self._history[1 - _COURSE :], event]
+                self._best = event if event.is_best else self._best
                 if self._live is None and self._is_due(PLAIN_SECONDS):
                     self._say(event)
-            case Stopped():
-                pass  # the verb says why, after the view is gone
             case _:
-                pass
+                pass  # the verb says why training stopped, after the view is gone
 
     def _is_due(self, seconds: float) -> bool:
         now = self._clock()
@@ -93,31 +110,75 @@ class TrainingView:
         self._output.talk(line[: width() - 2] + best)
 
     def _of(self) -> str:
-        return f"/{self._epochs}" if self._epochs else ""
+        return f"/{self._limits.epochs}" if self._limits.epochs else ""
 
     def _draw(self, event: StepDone) -> None:
         from rich.text import Text
 
         assert self._live is not None
-        seconds = max(self._clock() - self._since, 1e-9)
-        first = f"epoch {event.epoch}{self._of()}  step {event.step:,}  "
-        done = event.epoch / self._epochs if self._epochs else 0.0
-        bar = "█" * round(14 * min(done, 1.0))
-        first += f"{bar:░<14}  {number(self._rows / seconds)} rows/s"
-        loss = f"loss {number(event.numbers()['loss'])} {sparkline(self._losses)}"
-        lines = [first, f"{loss}   {self._course()}" if self._last else loss]
-        self._live.update(
-            Text(self._output.plain("\n".join(x[: width()] for x in lines))), refresh=True
-        )
+        lines = [self._progress(event), *self._table(event)]
+        text = "\n".join(self._output.plain(line)[: width()] for line in lines)
+        self._live.update(Text(text), refresh=True)
 
-    def _course(self) -> str:
-        assert self._last is not None
-        others = [name for name in self._last.metrics if not name.endswith("loss")]
-        words = [f"{name} {number(self._last.metrics[name])}" for name in others[:1]]
-        if self._validations:
-            course = f"{number(self._validations[-1])} {sparkline(self._validations)}"
-            words.insert(0, f"validation {course}")
-        return "  ".join(words)
+    def _progress(self, event: StepDone) -> str:
+        """Return how far the run is, how fast it goes, and how long it takes at most."""
+        seconds = max(self._clock() - self._since, 1e-9)
+        pace = seconds / max(self._steps, 1)
+        ends = self._ends(event, seconds, pace)
+        line = f"epoch {event.epoch}{self._of()}  step {event.step:,}"
+        if ends:
+            done = min(max(part for part, _ in ends), 1.0)
+            bar = "█" * round(_BAR * done)
+            line += f"  {bar:░<{_BAR}} {done:.0%}"
+        line += f"  {number(1000 * pace)} ms/step  {_short(self._rows / seconds)} rows/s"
+        left = max(min((left for _, left in ends), default=0.0), 0.0)
+        return f"{line}  {_clock_words(left)} left" if ends else line
+
+    def _ends(self, event: StepDone, seconds: float, pace: float) -> list[tuple[float, float]]:
+        """Return for each limit which part of it is used, and in how many seconds it is reached."""
+        ends, limits = [], self._limits
+        if limits.steps is not None:
+            ends.append((event.step / limits.steps, (limits.steps - event.step) * pace))
+        if limits.seconds is not None:
+            ends.append((seconds / limits.seconds, limits.seconds - seconds))
+        return ends
+
+    def _table(self, event: StepDone) -> list[str]:
+        """Return what was measured: after the last epoch, after the best one, and the course."""
+        if not self._history:
+            return [f"loss {number(event.numbers()['loss'])}; the first epoch is not done yet"]
+        at = f"epoch {self._best.epoch}*" if self._best else ""
+        lines = [f"{'':<18}{'now':>11}{at:>14}   course of the last {_COURSE} epochs"]
+        for name in list(self._history[-1].metrics)[:_MOST_METRICS]:
+            values = [done.metrics.get(name, float("nan")) for done in self._history]
+            kept = number(self._best.metrics[name]) if self._best else ""
+            label, now = name.replace("_", " ")[:18], number(values[-1])
+            lines.append(f"{label:<18}{now:>11}{kept:>14}   {sparkline(values, _COURSE)}")
+        star = "* the best epoch, whose weights are kept; " if self._best else ""
+        return [*lines, f"{star}Ctrl-C saves and stops"]
+
+
+def _short(value: float) -> str:
+    """Return a number in few letters.
+
+    >>> _short(25_450.0), _short(1_200_000.0), _short(7.0)
+    ('25k', '1.2M', '7')
+    """
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.{1 if value < 10 * size else 0}f}{unit}"
+    return f"{value:.0f}"
+
+
+def _clock_words(seconds: float) -> str:
+    """Return a length of time as a clock shows it.
+
+    >>> _clock_words(75.0), _clock_words(7265.0)
+    ('1:15', '2:01:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def in_words(done: EpochDone) -> str:

@@ -7,11 +7,12 @@ and terminated, after saving. Verbs are registered by name and imported when cal
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from retrograd import __version__
 from retrograd.tensor.errors import InputError, RetrogradError
@@ -50,32 +51,51 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; console entry point."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if "-" in tokens:
+        return _refuse("standard input is not read; write its content to a file first", 2)
     try:
         code = build_app()(
             tokens, exit_on_error=False, print_error=False, result_action="return_value"
         )
         sys.stdout.flush()
         return int(code or 0)
+    except UnusedCliTokensError as error:
+        extra = " ".join(error.unused_tokens or ())
+        return _refuse(f"{extra!r} is more than this verb takes; look at its --help", 2)
     except CycloptsError as error:
-        return _refuse(" ".join(str(error).split()), 2)
+        return _refuse(str(error), 2)
     except RetrogradError as error:
         return _refuse(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
     except KeyboardInterrupt:
         return _refuse("interrupted", 130)
     except MemoryError:
         return _refuse("out of memory: use fewer rows, a smaller network or a smaller batch", 1)
+    except UnicodeEncodeError as error:
+        letter = error.object[error.start]
+        return _refuse(f"{error.encoding} cannot show {letter!a}: set PYTHONIOENCODING=utf-8", 1)
     except OSError as error:
+        _forget_output()
         place = f" {error.filename}" if error.filename else ""
         return _refuse(f"the system refused{place}: {error.strerror or error}", 1)
 
 
 def _refuse(sentence: str, code: int) -> int:
-    print(f"retrograd: {sentence}", file=sys.stderr)
+    """Say why in one line, whatever the names and cells in it hold."""
+    line = " ".join(sentence.split())
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    with contextlib.suppress(OSError):
+        print(f"retrograd: {shown}", file=sys.stderr)
     return code
+
+
+def _forget_output() -> None:
+    """Let the interpreter end without trying to write what could not be written."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -58,8 +58,13 @@ class Output:
 
     def talk(self, text: str = "") -> None:
         """Say something on the way, unless asked to be quiet."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             print(self.plain(text), file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            # Whoever listened is gone; the work is not for them alone, and goes on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def wrap(self, text: str, indent: int = 0) -> None:
         """Say a sentence of any length, folded to the width of the terminal."""
@@ -68,14 +73,17 @@ class Output:
 
     def result(self, record: Any, lines: Iterable[str]) -> None:
         """Print the result: the record as JSON, or its lines for people."""
+        is_bare = not _shows_unicode()
         if self.as_json:
-            print(json.dumps(record, ensure_ascii=False, allow_nan=False, default=str))
+            print(json.dumps(record, ensure_ascii=is_bare, allow_nan=False, default=str))
         else:
             for line in lines:
-                print(self.plain(line))
+                shown = self.plain(line)
+                print(shown.encode("ascii", "backslashreplace").decode() if is_bare else shown)
 
     def plain(self, text: str) -> str:
-        """Return the text in what the reader can show."""
+        """Return the text in what the reader can show; what steers terminals is spelled out."""
+        text = text.translate(_CONTROLS)
         return text.translate(_ASCII) if self.uses_ascii else text
 
     @property
@@ -97,13 +105,22 @@ _MARKS = {
 _ASCII = str.maketrans(_MARKS)
 
 
+# Cells and column names come from files, and could hold codes that move the cursor or worse.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
+
+
 def _shows_unicode() -> bool:
     return (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def width() -> int:
-    """Return the columns to write in: the terminal's, but never more than 80."""
-    return min(shutil.get_terminal_size((80, 24)).columns, 80)
+    """Return the columns to write in: the terminal's, but never more than 80 nor less than 40."""
+    # Standard output is asked first; where it is piped, the talk may still have a terminal.
+    try:
+        beside = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        beside = 80
+    return max(min(shutil.get_terminal_size((beside, 24)).columns, 80), 40)
 
 
 def sparkline(values: Sequence[float], length: int = 12) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from retrograd.cli.live import Limits
 from retrograd.cli.output import Output, number, table
 
 if TYPE_CHECKING:
@@ -97,16 +98,41 @@ def training_in_words(prepared: Prepared) -> str:
         f"weight decay {number(chosen.weight_decay or 0.0)}",
         f"batches of {chosen.batch_size}",
     ]
-    limits = {
-        "at most {} epochs": stopping.epochs,
-        "at most {} steps": stopping.steps,
-        "at most {}": stopping.time,
-        "until {}": stopping.until,
-        "until {} epochs without improvement": stopping.patience,
-    }
-    return ", ".join([*words, *(k.format(v) for k, v in limits.items() if v is not None)])
+    limits = [
+        ("at most", _count(stopping.epochs, "epoch")),
+        ("at most", _count(stopping.steps, "step")),
+        ("at most", stopping.time),
+        ("until", stopping.until),
+        ("until the loss changes by less than", stopping.tolerance),
+        ("until no improvement in", _count(stopping.patience, "epoch")),
+    ]
+    return ", ".join([*words, *(f"{how} {what}" for how, what in limits if what is not None)])
+
+
+def _count(number: int | None, what: str) -> str | None:
+    """Return a number of things in words.
+
+    >>> _count(1, "epoch"), _count(2000, "epoch")
+    ('1 epoch', '2,000 epochs')
+    """
+    return None if number is None else f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def limits_of(prepared: Prepared) -> Limits:
+    """Return what ends the run at the latest, for the view to show how far it is."""
+    from retrograd.recipe.config import seconds
+    from retrograd.recipe.training import planned_steps
+
+    stopping = prepared.config.stopping
+    steps = planned_steps(prepared.config, len(prepared.split.train))
+    return Limits(
+        stopping.epochs,
+        steps if stopping.epochs or stopping.steps else None,
+        seconds(stopping.time) if stopping.time else None,
+    )
 
 
 def _bytes(count: int) -> str:
-    size, unit = next((s, u) for s, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= s)
-    return f"{count / size:.1f} {unit}"
+    units = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+    size, unit = next((u for u in units if count >= u[0]), (1.0, "bytes"))
+    return f"{count / size:.{0 if size == 1 else 1}f} {unit}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from retrograd.cli.output import Output
 from retrograd.cli.runs import open_either
+from retrograd.cli.writing import require_writable
 
 if TYPE_CHECKING:
     from retrograd.recipe.predictions import Predictions
@@ -16,15 +19,26 @@ if TYPE_CHECKING:
 _OUTPUT = Output()
 
 
-def predict(run: Path, table: str, /, *, to: Path | None = None, output: Output = _OUTPUT) -> None:
+def predict(
+    run: Path,
+    table: str,
+    /,
+    *,
+    to: Path | None = None,
+    replace: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    output: Output = _OUTPUT,
+) -> None:
     """Predict the rows of a table with a trained network.
 
     Args:
         run: A run directory, or a model.retro file.
-        table: A .csv, .tsv or .parquet file with the columns of training; others are ignored.
+        table: A .csv, .tsv or .parquet file with the columns of training; others are not used.
         to: Write the predictions into this .csv file instead of printing them.
+        replace: Write the file even if there is one of this name.
         output: How to print it.
     """
+    if to is not None:
+        require_writable(to, "--to", may_replace=replace)
     predictions = open_either(run).predict(table)
     for note in predictions.notes:
         output.wrap(f"note: {note}", indent=6)

@@ -18,12 +18,14 @@ def open_either(path: Path) -> Run | Model:
     from retrograd.tensor.errors import InputError
 
     if not path.exists():
-        beside = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(str(path), beside, n=1)
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, beside, n=1)
         raise InputError(
             f"opening {str(path)!r}",
             "there is no such run or model",
-            f"did you mean {near[0]!r}?" if near else "give the directory that train printed",
+            f"did you mean {str(path.parent / near[0])!r}?"
+            if near
+            else "give the directory that train printed",
         )
     return load(path)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from retrograd.cli.options import DATA, TrainOptions
-from retrograd.cli.output import GROUP, Output, number, width
-from retrograd.cli.signals import EXIT_CODES, graceful_stop
+from retrograd.cli.outcome import tell_failure, tell_outcome
+from retrograd.cli.output import GROUP, Output
+from retrograd.cli.signals import EXIT_CODES, StopRequest, graceful_stop
+from retrograd.cli.writing import require_writable
 
 if TYPE_CHECKING:
+    from retrograd.cli.live import TrainingView
     from retrograd.recipe.config import Config
     from retrograd.recipe.prepare import Prepared
-    from retrograd.recipe.run import Outcome
-    from retrograd.train.events import Event
+    from retrograd.train.events import Event, Stopped
 
 _OPTIONS, _OUTPUT = TrainOptions(), Output()
 
@@ -50,7 +53,10 @@ def train(
     """
     given = options.given() | _given(source=source, target=target, seed=seed, name=name)
     given |= _given(directory=runs)
-    with graceful_stop() as stop, _Teller(output) as teller:
+    if save_config is not None:
+        require_writable(save_config, "--save-config")
+    limits = {} if resume is None else given
+    with graceful_stop() as stop, _Teller(output, stop, save_config, limits) as teller:
         if resume is not None:
             from retrograd.recipe.run import resume as go_on
 
@@ -60,9 +66,7 @@ def train(
             from retrograd.recipe.run import run
 
             outcome = run(_configured(config, given), listen=teller.hear, should_stop=stop)
-    if save_config is not None:
-        _save(outcome.prepared.config, save_config)
-    _report(outcome, output)
+    tell_outcome(outcome, output, limits)
     return EXIT_CODES.get(outcome.stopped.reason, 0)
 
 
@@ -97,7 +101,7 @@ def _refuse_config(config: Path | None) -> None:
         )
 
 
-def _save(config: Config, path: Path) -> None:
+def _write_config(config: Config, path: Path) -> None:
     from retrograd.recipe.toml import to_toml
     from retrograd.train.files import replace_file
 
@@ -107,54 +111,50 @@ def _save(config: Config, path: Path) -> None:
 class _Teller:
     """Hears a run: tells the plan when it is prepared, then hands events to the view."""
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._view: Any = None
+    def __init__(
+        self,
+        output: Output,
+        stop: StopRequest,
+        save_config: Path | None,
+        limits: Mapping[str, Any],
+    ) -> None:
+        self._output, self._stop, self._save, self._limits = output, stop, save_config, limits
+        self._view: TrainingView | None = None
+        self._directory: Path | None = None
+        self._stopped: Stopped | None = None
 
     def __enter__(self) -> _Teller:
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._view is not None:
-            self._view.__exit__(*exception)
+            self._view.__exit__(kind, error, traceback)
+        if error is not None and self._directory is not None:
+            tell_failure(error, self._directory, self._stopped, self._output, self._limits)
 
     def hear(self, event: Prepared | Event) -> None:
-        from retrograd.cli.live import TrainingView
         from retrograd.recipe.prepare import Prepared
+        from retrograd.train.events import Stopped
 
         if isinstance(event, Prepared):
-            from retrograd.cli.plan import tell_plan
+            self._begin(event)
+            return
+        assert self._view is not None
+        self._stopped = event if isinstance(event, Stopped) else None
+        self._view.hear(event)
 
-            tell_plan(event, self._output)
-            self._view = TrainingView(self._output, event.config.stopping.epochs).__enter__()
-        else:
-            self._view.hear(event)
+    def _begin(self, prepared: Prepared) -> None:
+        from retrograd.cli.live import TrainingView
+        from retrograd.cli.plan import limits_of, tell_plan
 
-
-def _report(outcome: Outcome, output: Output) -> None:
-    """Say how training ended, what was kept, and what can be done with it."""
-    stopped, where = outcome.stopped, outcome.directory
-    output.wrap(f"stopped after epoch {stopped.epoch}: {stopped.message}")
-    at = stopped.best.epoch if stopped.best else stopped.epoch
-    kept = outcome.model.metrics
-    measured = {k: v for k, v in kept.items() if k not in ("epoch", "step", "loss")}
-    words = ", ".join(f"{name} {number(value)}" for name, value in measured.items())
-    lines = [
-        *textwrap.wrap(f"validation at epoch {at}: {words}", width(), subsequent_indent="  "),
-        f"saved {where}/model.retro ({outcome.model.parameters:,} numbers, preprocessing inside)",
-    ]
-    if stopped.reason in EXIT_CODES:
-        lines.append(f"go on with: retrograd train --resume {where}")
-    else:
-        lines += [f"next: retrograd test {where}", f"      retrograd explain {where} --row 0"]
-    record = {
-        "run": str(where),
-        "reason": stopped.reason,
-        "epochs": stopped.epoch,
-        "steps": stopped.step,
-        "seconds": stopped.seconds,
-        "best_epoch": at,
-        "metrics": dict(kept),
-        "parameters": outcome.model.parameters,
-    }
-    output.result(record, lines)
+        self._directory = prepared.directory
+        self._stop.wait_for_step()
+        if self._save is not None:
+            _write_config(prepared.config, self._save)
+        tell_plan(prepared, self._output)
+        self._view = TrainingView(self._output, limits_of(prepared)).__enter__()
