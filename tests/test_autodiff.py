@@ -218,3 +218,13 @@ def test_refusals() -> None:
         jvp(ops.exp, [tensor([1.0, 2.0])], [tensor([1.0])])
     with pytest.raises(ShapeError, match="a Hessian times a direction: it is not a tree like x"):
         hvp(ops.sum, tensor([1.0, 2.0]), tensor([1.0]))
+    for nothing in (np.ones(2), 3.0, {"w": np.ones(2)}):
+        with pytest.raises(GradientError, match="first argument: it holds no tensor; make one"):
+            grad(lambda x: tensor(1.0))(nothing)
+    assert grad(lambda x: tensor(1.0))({}) == {}
+    two, three = random(1, 2), random(2, 3)
+    for batch in ((two, three), (tensor(1.0),), ()):
+        with pytest.raises(ShapeError, match=r"gradients of each example .* give a row an example"):
+            per_example_grads(lambda p, *rows: p, tensor(1.0), *batch)
+    none = per_example_grads(lambda p, x: ops.sum(p * x), random(3, 2), ops.zeros((0, 2)))
+    assert none.type == ops.zeros((0, 2), "float64").type

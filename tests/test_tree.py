@@ -65,6 +65,13 @@ def test_an_unknown_name_is_refused() -> None:
     assert str(refused.value) == message
 
 
+def test_two_leaves_of_one_name_are_refused() -> None:
+    x = tensor(1.0)
+    for tree, name in (({1: x, "1": x}, "1"), ({"a.b": x, "a": {"b": x}}, "a.b")):
+        with pytest.raises(InputError, match=rf"naming the leaves of a tree: two are .*'{name}'"):
+            leaves(tree)
+
+
 def test_mapping_one_and_several_trees() -> None:
     doubled = map_leaves(lambda x: x * 2, state())
     assert values(doubled) == [2, 4, 6, 8]

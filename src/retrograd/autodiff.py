@@ -84,30 +84,33 @@ def value_and_grad(
     The first argument is a tensor or any tree of tensors, and the gradient is a tree like it;
     leaves that the output does not depend on get zeros. With ``has_aux`` the function returns
     ``(output, anything)`` and so does the value. Raises GradientError if the output is not one
-    float.
+    float, or if the first argument holds no tensor.
 
     >>> from retrograd.tensor.tensor import tensor
     >>> value_and_grad(lambda x: ops.sum(x * x))(tensor([1.0, 2.0]))
     (tensor(5., float32[]), tensor([2., 4.], float32[2]))
     """
 
-    def value_and_gradient(params: Any, *arguments: Any) -> tuple[Any, Any]:
+    def value_and_gradient(params: Any, *arguments: Any, **keywords: Any) -> tuple[Any, Any]:
         with differentiating():
             watched = {name: watch(x) for name, x in leaves(params).items()}
-            answer = function(with_leaves(params, watched), *arguments)
+            answer = function(with_leaves(params, watched), *arguments, **keywords)
         value, aux = answer if has_aux else (answer, None)
+        if not watched and not (isinstance(params, Mapping) and not params):
+            asked = "the gradient in the first argument"
+            raise GradientError(asked, "it holds no tensor", "make one: retrograd.tensor(values)")
         _require_scalar(value)
-        sources = list(watched.values())
-        found = gradients([value], [ops.ones_like(value)], sources, rules)
-        grads = {
-            name: leave_scope(ops.zeros_like(x) if g is None else g)
-            for (name, x), g in zip(watched.items(), found, strict=True)
-        }
+        found = gradients([value], [ops.ones_like(value)], list(watched.values()), rules)
+        grads = dict(zip(watched, map(_left_or_zeros, found, watched.values()), strict=True))
         value = leave_scope(value)
         result = (value, map_leaves(leave_scope, aux)) if has_aux else value
         return result, with_leaves(params, grads)
 
     return value_and_gradient
+
+
+def _left_or_zeros(g: Tensor | None, x: Tensor) -> Tensor:
+    return leave_scope(ops.zeros_like(x) if g is None else g)
 
 
 def grad(function: Callable[..., Any], *, rules: Rules | None = None) -> Callable[..., Any]:
@@ -118,7 +121,7 @@ def grad(function: Callable[..., Any], *, rules: Rules | None = None) -> Callabl
     tensor(12., float32[])
     """
     both = value_and_grad(function, rules=rules)
-    return lambda *arguments: both(*arguments)[1]
+    return lambda *arguments, **keywords: both(*arguments, **keywords)[1]
 
 
 def vjp(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -135,11 +138,7 @@ def vjp(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Calla
 
     def pullback(g: Tensor) -> tuple[Tensor, ...]:
         _require_like("pulling back", g, out)
-        found = gradients([out], [g], watched)
-        return tuple(
-            leave_scope(ops.zeros_like(x) if found_g is None else found_g)
-            for x, found_g in zip(watched, found, strict=True)
-        )
+        return tuple(map(_left_or_zeros, gradients([out], [g], watched), watched))
 
     return leave_scope(out), pullback
 
@@ -230,12 +229,15 @@ def per_example_grads(function: Callable[..., Tensor], params: Any, *batch: Tens
     """Return the gradient of each example by itself: leaves (n, *shape of the parameter).
 
     ``function(params, *rows)`` gets batches of one row. Their mean is the gradient of a mean loss.
+    Raises ShapeError unless all of the batch has the same number of rows.
     """
-    rows = [
-        leaves(grad(function)(params, *(x[i : i + 1] for x in batch))) for i in range(len(batch[0]))
-    ]
-    stacked = {name: ops.stack([row[name] for row in rows]) for name in leaves(params)}
-    return with_leaves(params, stacked)
+    if len({x.shape[:1] for x in batch} - {()}) != 1 or not all(x.rank for x in batch):
+        asked = f"gradients of each example of {[x.type for x in batch]}"
+        raise ShapeError(asked, "they have not one number of rows", "give a row an example")
+    rows = [grad(function)(params, *(x[i : i + 1] for x in batch)) for i in range(len(batch[0]))]
+    # No rows make an empty stack, of the parameter's own type.
+    none = map_leaves(lambda p: ops.zeros((0, *p.shape), p.dtype), params)
+    return map_leaves(lambda x, *gs: ops.concatenate([x, *(g[None] for g in gs)]), none, *rows)
 
 
 def custom_gradient(function: Callable[..., Tensor], rule: Rule) -> Callable[..., Tensor]:
@@ -294,6 +296,5 @@ def _require_scalar(value: object) -> None:
 def _require_like(asked: str, given: Tensor, place: Tensor) -> None:
     """Raise ShapeError unless the types agree: a stretched tangent would be a silent mistake."""
     if given.type != place.type:
-        raise ShapeError(
-            f"{asked} a {given.type}", f"its place is {place.type}", "give one like it"
-        )
+        found = f"its place is {place.type}"
+        raise ShapeError(f"{asked} a {given.type}", found, "give one like it")

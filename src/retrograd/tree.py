@@ -20,11 +20,23 @@ Tree = TypeVar("Tree")
 def leaves(tree: Any) -> dict[str, Tensor]:
     """Return every tensor of the tree by name; a tree that is one tensor names it "".
 
+    Raises InputError if two would have one name.
+
     >>> from retrograd.tensor.tensor import tensor
     >>> list(leaves({"layers": (tensor(1.0), "static", tensor(2.0))}))
     ['layers.0', 'layers.2']
     """
-    return dict(_walk(tree, ""))
+    named = list(_walk(tree, ""))
+    found = dict(named)
+    if len(found) < len(named):
+        names = [name for name, _ in named]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            "naming the leaves of a tree",
+            f"two are called {twice!r}",
+            "rename a key: 1 and '1', or 'a.b' and 'b' inside 'a', give one name",
+        )
+    return found
 
 
 def _walk(tree: Any, path: str) -> Iterator[tuple[str, Tensor]]:

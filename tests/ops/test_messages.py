@@ -189,7 +189,7 @@ CASES: list[tuple[type[Exception], str, Callable[[], Any]]] = [
     # creation and random numbers
     (InputError, "arange from 0 to 3: the step is 0; give another step",
      lambda: ops.arange(0, 3, 0)),
-    (DTypeError, "combining int32[] with 0.5", lambda: ops.full((2,), 0.5, DType.int32)),
+    (DTypeError, "full of int32 with 0.5", lambda: ops.full((2,), 0.5, DType.int32)),
     (InputError, "a key of seed -1: it is not in 0..2^64-1; give another seed",
      lambda: ops.key(-1)),
     (DTypeError, "uniform with the key int64[2]: a key is int32[2]; make one: ops.key(seed)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from retrograd.compile.graph import Graph
 from retrograd.compile.simplify import simplify
-from retrograd.compile.trace import trace
+from retrograd.compile.trace import is_tracing, trace
+from retrograd.tensor.history import is_differentiating
 from retrograd.tensor.tensor import Tensor
 from retrograd.tensor.types import Array, TensorType
 from retrograd.tree import flatten, leaves, refill
@@ -46,9 +48,9 @@ class Program(NamedTuple):
         return [np.asarray(values[value]) for value in graph.outputs]
 
 
-def build(function: Callable[..., Any], *arguments: Any) -> Program:
+def build(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Program:
     """Trace and simplify a function for arguments of these types, and plan its steps."""
-    traced = trace(function, *arguments)
+    traced = trace(function, *arguments, **keywords)
     graph = simplify(traced.graph)
     types = tuple(x.type for x in leaves(traced.answer).values())
     return Program(graph, _plan(graph), types, traced.answer)
@@ -72,6 +74,7 @@ def compile(function: F) -> F:
 
     Arguments and answers are trees of tensors; what is static in them must be hashable, and a new
     static value or shape makes a new program. Python's ``if`` on a number inside raises TraceError.
+    Inside another compiled function, or one that is differentiated, it becomes a part of that.
 
     >>> from retrograd.tensor.tensor import tensor
     >>> compile(lambda x, y: x * y + 1)(tensor([2.0]), tensor([3.0]))
@@ -79,14 +82,19 @@ def compile(function: F) -> F:
     """
     programs: dict[Hashable, Program] = {}
 
-    def compiled(*arguments: Any) -> Any:
-        given, structure = flatten(arguments)
+    @functools.wraps(function)
+    def compiled(*arguments: Any, **keywords: Any) -> Any:
+        # A program has no history and holds what the function closes over: whoever differentiates
+        # or traces around it would get zeros, so there it runs as it was written.
+        if is_differentiating() or is_tracing():
+            return function(*arguments, **keywords)
+        given, structure = flatten((arguments, keywords))
         arrays = [x.array for x in given]
         if any(array is None for array in arrays):
-            return function(*arguments)
+            return function(*arguments, **keywords)
         program = programs.get(structure)
         if program is None:
-            program = programs[structure] = build(function, *arguments)
+            program = programs[structure] = build(function, *arguments, **keywords)
         answers = program(cast(list[Array], arrays))
         return refill(program.answer, map(Tensor, program.types, answers))
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from retrograd.compile.graph import Graph, Node, verify
+from retrograd.tensor.errors import TraceError
 from retrograd.tensor.history import history, placeholder
 from retrograd.tensor.tensor import Tensor
 from retrograd.tensor.types import Array, TensorType
-from retrograd.tree import leaves, with_leaves
+from retrograd.tree import leaves, map_leaves, with_leaves
+
+_is_tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 
 
 class Traced(NamedTuple):
@@ -19,7 +23,7 @@ class Traced(NamedTuple):
     answer: Any
 
 
-def trace(function: Callable[..., Any], *arguments: Any) -> Traced:
+def trace(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Traced:
     """Return the graph of ``function`` for arguments of these types; their numbers do not matter.
 
     Arguments and answer are trees of tensors. Raises TraceError, from the place that did it, if
@@ -31,15 +35,33 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Traced:
     %1 = Negative() of %0 -> float32[1]
     return %1
     """
-    given = leaves(arguments)
-    inputs = {name: placeholder(x.type) for name, x in given.items()}
-    answer = function(*with_leaves(arguments, inputs))
-    return Traced(_graph(list(inputs.values()), list(leaves(answer).values())), answer)
+    both = (arguments, keywords)
+    inputs = {name: placeholder(x.type) for name, x in leaves(both).items()}
+    given, named = with_leaves(both, inputs)
+    token = _is_tracing.set(True)
+    try:
+        answer = function(*given, **named)
+    finally:
+        _is_tracing.reset(token)
+    graph = _graph(list(inputs.values()), list(leaves(answer).values()))
+    # Without their making: it holds every constant that the program may long have folded.
+    return Traced(graph, map_leaves(lambda x: placeholder(x.type), answer))
+
+
+def is_tracing() -> bool:
+    """Return whether the running code is being traced."""
+    return _is_tracing.get()
 
 
 def _graph(inputs: list[Tensor], outputs: list[Tensor]) -> Graph:
     order = history(outputs)
     given = {id(x) for x in inputs}
+    if any(x.is_traced and x.op is None and id(x) not in given for x in order):
+        raise TraceError(
+            "compiling a function",
+            "it uses a tensor that another, finished trace left without numbers",
+            "return that tensor from its own function, and pass it as an argument here",
+        )
     constants = [x for x in order if not x.is_traced]
     made = [x for x in order if x.is_traced and id(x) not in given]
     number = {id(x): i for i, x in enumerate([*inputs, *constants, *made])}

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from retrograd.tensor.conversion import cast_array
 from retrograd.tensor.element import Cast as CastElement
 from retrograd.tensor.element import Element, Index, Reader, call, constant
 from retrograd.tensor.errors import ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
-from retrograd.tensor.types import Array, DType, TensorType
+from retrograd.tensor.types import Array, DType, DTypeLike, TensorType, as_dtype
 
 BackwardRule = Callable[..., tuple[Tensor | None, ...]]
 """``rule(g, out, *inputs)`` returns the gradient at each input, or None where none flows."""
@@ -24,7 +25,8 @@ BackwardRule = Callable[..., tuple[Tensor | None, ...]]
 class Cast(Op):
     """The same values in another dtype.  Floats go to integers by cutting off the fraction.
 
-    Gradients flow between floats; an integer or bool on either side stops them.
+    Beyond an integer's ends a float becomes the nearest end, and NaN becomes 0; integers wrap
+    around. Gradients flow between floats; an integer or bool on either side stops them.
     """
 
     dtype: DType
@@ -35,7 +37,7 @@ class Cast(Op):
 
     def evaluate(self, x: Array) -> Array:
         """Return the converted copy."""
-        return x.astype(self.dtype.numpy)
+        return cast_array(x, self.dtype)
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor) -> tuple[Tensor | None]:
         """Cast back, or stop at integers."""
@@ -182,14 +184,14 @@ class ReplaceGradient(Op):
         return Example(cls(_hand_to_last), (x, np.array(x)))
 
 
-def cast(x: TensorLike, dtype: DType) -> Tensor:
-    """Return x in another dtype; the only way from one dtype to another.
+def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+    """Return x in another dtype, given as a DType or by name; the only way between dtypes.
 
     >>> cast([1.7, -1.7], DType.int64)
     tensor([ 1, -1], int64[2])
     """
-    x = as_tensor(x)
-    return x if x.dtype is dtype else apply(Cast(dtype), x)
+    x, wanted = as_tensor(x), as_dtype(dtype)
+    return x if x.dtype is wanted else apply(Cast(wanted), x)
 
 
 def stop_gradient(x: TensorLike) -> Tensor:

@@ -32,7 +32,16 @@ from retrograd.tensor.errors import ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
-from retrograd.tensor.types import Array, DType, Shape, TensorType, normalise_axis
+from retrograd.tensor.types import (
+    Array,
+    DType,
+    DTypeLike,
+    Shape,
+    TensorType,
+    as_dtype,
+    as_shape,
+    normalise_axis,
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ def gather(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
     return apply(Gather(normalise_axis(axis, x.rank, "gather")), x, as_tensor(indices))
 
 
-def one_hot(labels: TensorLike, depth: int, dtype: DType = DType.float32) -> Tensor:
+def one_hot(labels: TensorLike, depth: int, dtype: DTypeLike = DType.float32) -> Tensor:
     """Return 1 at each label's place and 0 elsewhere.  labels (n,) -> (n, depth)
 
     Raises IndexRangeError for a label outside 0..depth-1, DTypeError for labels that are floats.
@@ -187,7 +196,8 @@ def one_hot(labels: TensorLike, depth: int, dtype: DType = DType.float32) -> Ten
     >>> one_hot([2, 0], 3).numpy().tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return apply(OneHot(depth, dtype), as_tensor(labels))
+    (depth,) = as_shape(depth, "one_hot")
+    return apply(OneHot(depth, as_dtype(dtype)), as_tensor(labels))
 
 
 def _require_rows(asked: str, x: TensorType, indices: TensorType, axis: int) -> None:

@@ -18,6 +18,7 @@ from retrograd.tensor.types import (
     DType,
     Shape,
     TensorType,
+    as_shape,
     broadcast_shapes,
     normalise_axes,
     normalise_axis,
@@ -46,10 +47,8 @@ class BroadcastTo(Op):
         return TensorType(self.shape, x.dtype)
 
     def evaluate(self, x: Array) -> Array:
-        """Return a copy of that shape."""
-        out = np.empty(self.shape, x.dtype)
-        out[...] = x
-        return out
+        """Return NumPy's read-only view of that shape."""
+        return np.broadcast_to(x, self.shape)
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor) -> tuple[Tensor]:
         """Sum over the stretched axes."""
@@ -195,8 +194,8 @@ def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
     >>> broadcast_to(1.0, (2,))
     tensor([1., 1.], float32[2])
     """
-    x = as_tensor(x)
-    return x if x.shape == tuple(shape) else apply(BroadcastTo(tuple(shape)), x)
+    x, wanted = as_tensor(x), as_shape(shape, "broadcast_to")
+    return x if x.shape == wanted else apply(BroadcastTo(wanted), x)
 
 
 def sum(
@@ -241,6 +240,7 @@ def reshape(x: TensorLike, shape: Shape | int) -> Tensor:
         wanted = tuple(n if n != -1 else x.size // max(known, 1) for n in wanted)
     if any(n < 0 for n in wanted):
         raise ShapeError(f"reshape of {x.type} to {shape}", "a length is negative", "use one -1")
+    wanted = as_shape(wanted, "reshape")
     return x if wanted == x.shape else apply(Reshape(wanted), x)
 
 

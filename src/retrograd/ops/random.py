@@ -40,7 +40,7 @@ from retrograd.tensor.errors import DTypeError, InputError, ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor, from_array
-from retrograd.tensor.types import Array, DType, Shape, TensorType
+from retrograd.tensor.types import Array, DType, DTypeLike, Shape, TensorType, as_dtype, as_shape
 
 # High words of counters; those of element numbers are below 2^31.
 _SPLIT, _FOLD_LOW, _FOLD_HIGH = 0x80000000, 0x80000001, 0x80000002
@@ -185,6 +185,7 @@ def split(key: Tensor, count: int = 2) -> Tensor:
 
     >>> first, second = split(key(7))
     """
+    (count,) = as_shape(count, "split")
     return apply(Split(count), key)
 
 
@@ -198,7 +199,11 @@ def fold_in(key: Tensor, data: Tensor | int) -> Tensor:
 
 
 def uniform(
-    key: Tensor, shape: Shape, dtype: DType = DType.float32, low: float = 0.0, high: float = 1.0
+    key: Tensor,
+    shape: Shape | int,
+    dtype: DTypeLike = DType.float32,
+    low: float = 0.0,
+    high: float = 1.0,
 ) -> Tensor:
     """Return uniform numbers in [low, high): 24 random bits in float32, 53 in float64.
 
@@ -207,11 +212,11 @@ def uniform(
     >>> uniform(key(7), (3,)).shape
     (3,)
     """
-    fraction = apply(Uniform(tuple(shape), dtype), key)
+    fraction = apply(Uniform(as_shape(shape, "uniform"), as_dtype(dtype)), key)
     return fraction if (low, high) == (0.0, 1.0) else fraction * (high - low) + low
 
 
-def normal(key: Tensor, shape: Shape, dtype: DType = DType.float32) -> Tensor:
+def normal(key: Tensor, shape: Shape | int, dtype: DTypeLike = DType.float32) -> Tensor:
     """Return normal numbers of mean 0 and variance 1: sqrt(-2 log(1 - u)) cos(2 pi v).
 
     u and v are `uniform` under the two halves of a split. The largest magnitude is 5.77 in float32
@@ -227,7 +232,7 @@ def normal(key: Tensor, shape: Shape, dtype: DType = DType.float32) -> Tensor:
     return radius * cos(uniform(halves[1], shape, dtype) * (2.0 * math.pi))
 
 
-def bernoulli(key: Tensor, probability: TensorLike, shape: Shape) -> Tensor:
+def bernoulli(key: Tensor, probability: TensorLike, shape: Shape | int) -> Tensor:
     """Return bools that are true with the given probability, a number or a float tensor.
 
     Raises InputError for a number outside 0..1.
@@ -240,7 +245,9 @@ def bernoulli(key: Tensor, probability: TensorLike, shape: Shape) -> Tensor:
             f"bernoulli with probability {probability}", "it is not in 0..1", "give another"
         )
     chance = as_tensor(float(probability) if isinstance(probability, int) else probability)
-    return less(uniform(key, shape, chance.dtype), broadcast_to(chance, tuple(shape)))
+    return less(
+        uniform(key, shape, chance.dtype), broadcast_to(chance, as_shape(shape, "bernoulli"))
+    )
 
 
 def _as_integer(data: Tensor | int) -> Tensor:

@@ -12,7 +12,7 @@ from retrograd.tensor.errors import ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
-from retrograd.tensor.types import Array, DType, Shape, TensorType, normalise_axes
+from retrograd.tensor.types import Array, DType, Shape, TensorType, as_shape, normalise_axes
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0) -> T
         )
     as_tensor(value, x)
     pairs = zip(x.shape, widths, strict=True)
-    shape = tuple(before + n + after for n, (before, after) in pairs)
+    shape = as_shape((before + n + after for n, (before, after) in pairs), "pad")
     return apply(Pad(shape, tuple(before for before, _ in widths), (1,) * x.rank, value), x)
 
 

@@ -72,7 +72,7 @@ def _part(part: Any) -> Any:
     if isinstance(part, int | np.integer) and not isinstance(part, bool):
         return int(part)
     if isinstance(part, Tensor | np.ndarray | list):
-        indices = as_tensor(part)  # type: ignore[arg-type]  # nested lists of integers
+        indices = as_tensor(part)
         if indices.dtype is not DType.bool:
             return indices
         raise InputError(

@@ -58,6 +58,11 @@ def differentiating() -> Iterator[None]:
         _depth.reset(token)
 
 
+def is_differentiating() -> bool:
+    """Return whether a scope that differentiates is open around the running code."""
+    return _depth.get() > 0
+
+
 def leave_scope(x: Tensor) -> Tensor:
     """Return the tensor as it may leave a scope: without history unless an outer scope asks."""
     return x if x.array is None or _depth.get() else Tensor(x.type, x.array)

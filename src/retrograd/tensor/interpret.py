@@ -14,6 +14,7 @@ import numpy as np
 
 from retrograd.tensor import element as el
 from retrograd.tensor import special
+from retrograd.tensor.conversion import cast_array
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array, TensorType
 
@@ -161,7 +162,7 @@ def _compute(e: el.Element, scope: Scope) -> Any:
                 condition, then, _value(e.otherwise, scope.where(np.logical_not(condition)))
             )
         case el.Cast():
-            return np.asarray(_value(e.value, scope)).astype(e.dtype.numpy)
+            return cast_array(np.asarray(_value(e.value, scope)), e.dtype)
         case el.Fold():
             return _fold(e, scope)
         case _:

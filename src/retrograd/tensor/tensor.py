@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retrograd.tensor.errors import DTypeError, TraceError
-from retrograd.tensor.types import Array, DType, Shape, TensorType, dtype_of
+from retrograd.tensor.conversion import beside, fitted, read_array
+from retrograd.tensor.errors import TraceError
+from retrograd.tensor.types import Array, DType, DTypeLike, Shape, TensorType, as_dtype, dtype_of
 
 if TYPE_CHECKING:
     from retrograd.tensor.op import Op
@@ -93,7 +94,11 @@ class Tensor:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         array = self.numpy()
-        return array.astype(dtype) if dtype is not None or copy else array
+        if dtype is None or array.dtype == dtype:
+            return array.copy() if copy else array
+        if copy is False:
+            raise ValueError(f"a {self.type} is no array of {np.dtype(dtype)} without a copy")
+        return array.astype(dtype)
 
     def __repr__(self) -> str:
         if self.array is None:
@@ -103,6 +108,9 @@ class Tensor:
 
     def __bool__(self) -> bool:
         return bool(self.numpy())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -146,6 +154,18 @@ class Tensor:
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return _call("divide", other, self)
 
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        return _call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return _call("floor_divide", other, self)
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        return _call("remainder", self, other)
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return _call("remainder", other, self)
+
     def __pow__(self, other: TensorLike) -> Tensor:
         return _call("power", self, other)
 
@@ -155,8 +175,26 @@ class Tensor:
     def __matmul__(self, other: TensorLike) -> Tensor:
         return _call("matmul", self, other)
 
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return _call("matmul", other, self)
+
     def __neg__(self) -> Tensor:
         return _call("negative", self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return _call("absolute", self)
+
+    def __invert__(self) -> Tensor:
+        return _call("logical_not", self)
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        return _call("logical_and", self, other)
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        return _call("logical_or", self, other)
 
     def __eq__(self, other: object) -> Any:
         return _call("equal", self, other) if _is_tensor_like(other) else NotImplemented
@@ -187,45 +225,47 @@ class Tensor:
         return _call("transpose", self)
 
 
-TensorLike = Tensor | Array | float | int | bool
+TensorLike = Tensor | Array | Sequence[Any] | float | int | bool
 
 
 def _is_tensor_like(value: object) -> bool:
-    return isinstance(value, Tensor | np.ndarray | np.generic | float | int)
+    return isinstance(value, Tensor | np.ndarray | np.generic | float | int | list | tuple)
 
 
-def tensor(values: Any, dtype: DType | str | None = None) -> Tensor:
+def tensor(values: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor from numbers, nested sequences or an array, which is copied.
 
     Python floats become float32 and Python integers int64 unless ``dtype`` says otherwise; arrays
-    keep their dtype. Big-endian, strided and read-only arrays are fine. Raises DTypeError for
-    text, objects and complex numbers.
+    keep their dtype. Big-endian, strided and read-only arrays are fine. Sequences that hold tensors
+    are stacked, and a tensor is cast, with their gradients. Raises DTypeError for text, objects and
+    complex numbers, and for a number that ``dtype`` does not hold.
 
     >>> tensor([1, 2, 3])
     tensor([1, 2, 3], int64[3])
     """
-    if isinstance(values, Tensor) and dtype is None:
-        return values
-    has_dtype = isinstance(values, Tensor | np.ndarray | np.generic)
-    array = np.array(values, order="C")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if dtype is not None:
-        array = _checked_cast(array, dtype if isinstance(dtype, DType) else DType(dtype))
-    elif not has_dtype and array.dtype == np.float64:
-        array = array.astype(np.float32)
-    return from_array(array)
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(values, Tensor):
+        if wanted is None or wanted is values.dtype:
+            return values
+        if values.array is not None:
+            fitted(values.array, wanted)
+        return _call("cast", values, wanted)
+    if _holds_tensors(values):
+        return tensor(_stacked(values), wanted)
+    return from_array(read_array(values, wanted))
 
 
-def _checked_cast(array: Array, dtype: DType) -> Array:
-    if array.dtype.kind not in "biuf":
-        dtype_of(array)
-    if array.dtype.kind == "f" and dtype.is_integer and not np.array_equal(array, np.floor(array)):
-        raise DTypeError(
-            f"making a tensor of {dtype.value}",
-            "the numbers have fractions",
-            "round them first, or take a float dtype",
-        )
-    return array.astype(dtype.numpy)
+def _holds_tensors(values: Any) -> bool:
+    return isinstance(values, list | tuple) and any(
+        isinstance(part, Tensor) or _holds_tensors(part) for part in values
+    )
+
+
+def _stacked(values: Any) -> Tensor:
+    """Return nested sequences with tensors in them as one, so that their histories are kept."""
+    parts = [_stacked(part) if _holds_tensors(part) else part for part in values]
+    like = next(part for part in parts if isinstance(part, Tensor))
+    return _call("stack", [as_tensor(part, like) for part in parts])
 
 
 def from_array(array: Array) -> Tensor:
@@ -234,18 +274,12 @@ def from_array(array: Array) -> Tensor:
 
 
 def as_tensor(value: TensorLike, like: Tensor | None = None) -> Tensor:
-    """Return the value as a tensor; a Python number takes the dtype of ``like``.
+    """Return the value as a tensor; Python numbers take the dtype of ``like``.
 
-    Raises DTypeError for a fraction that would become an integer.
+    Raises DTypeError for a fraction that would become an integer, or a number that does not fit.
     """
     if isinstance(value, Tensor):
         return value
-    if like is None or isinstance(value, np.ndarray | np.generic):
+    if like is None or isinstance(value, np.ndarray | np.generic) or _holds_tensors(value):
         return tensor(value)
-    if isinstance(value, float) and not like.dtype.is_float:
-        raise DTypeError(
-            f"combining {like.type} with {value}",
-            "a fraction does not fit an integer tensor",
-            "cast the tensor to a float dtype first",
-        )
-    return from_array(np.asarray(value, like.dtype.numpy))
+    return from_array(beside(value, like.dtype, f"combining {like.type}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,15 @@ class DType(enum.Enum):
     numpy: np.dtype[np.generic]
     is_float: bool  # type: ignore[valid-type]  # `bool` is the member above, here it is the type
     is_integer: bool  # type: ignore[valid-type]
+    largest: float
+    """The largest finite number, rounded to a float where it is an integer."""
 
     def __init__(self, name: str) -> None:
         self.numpy = np.dtype(name)
         self.is_float = name.startswith("float")
         self.is_integer = name.startswith("int")
+        limits = np.finfo(name) if self.is_float else np.iinfo(name) if self.is_integer else None
+        self.largest = float(limits.max) if limits else 1.0
 
     def __repr__(self) -> str:
         """Return the name that NumPy uses."""
@@ -45,6 +50,26 @@ class DType(enum.Enum):
 
 
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DType}
+_NAMES = ", ".join(dtype.value for dtype in DType)
+
+
+DTypeLike = DType | str | type | np.dtype[Any]
+
+
+def as_dtype(dtype: DTypeLike) -> DType:
+    """Return the DType of that name, or of NumPy's dtype; raises DTypeError if there is none.
+
+    >>> as_dtype("float64"), as_dtype(np.int32)
+    (float64, int32)
+    """
+    if isinstance(dtype, DType):
+        return dtype
+    try:
+        return _BY_NUMPY[np.dtype(dtype)]
+    except (KeyError, TypeError):
+        raise DTypeError(
+            f"the dtype {dtype!r}", "tensors do not have it", f"give one of {_NAMES}"
+        ) from None
 
 
 def dtype_of(array: Array) -> DType:
@@ -55,9 +80,11 @@ def dtype_of(array: Array) -> DType:
     try:
         return _BY_NUMPY[array.dtype]
     except KeyError:
+        is_object = array.dtype.kind == "O"
+        meaning = " (mixed kinds, or integers beyond 64 bits)" if is_object else ""
         raise DTypeError(
             "making a tensor",
-            f"dtype {array.dtype} is not one of {', '.join(d.value for d in DType)}",
+            f"dtype {array.dtype}{meaning} is not one of {_NAMES}",
             "convert with .astype('float32') first",
         ) from None
 
@@ -85,6 +112,29 @@ class TensorType:
 
     def __repr__(self) -> str:
         return f"{self.dtype.value}[{', '.join(map(str, self.shape))}]"
+
+
+MOST_ELEMENTS = 2**46
+"""No address space holds more; a longer shape is a mistake, refused before memory is asked for."""
+
+
+def as_shape(shape: Iterable[int] | int, asked: str) -> Shape:
+    """Return lengths as a shape; raises ShapeError for a negative one, a fraction, or too many.
+
+    >>> as_shape(3, "zeros"), as_shape([2, 3], "zeros")
+    ((3,), (2, 3))
+    """
+    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not all(isinstance(n, int | np.integer) for n in lengths):
+        found, repair = "a length is no whole number", "give whole numbers"
+    elif any(n < 0 for n in lengths):
+        found, repair = "a length is negative", "give lengths of 0 or more"
+    # An axis of length 0 does not make the others free: NumPy bounds them all the same.
+    elif math.prod(max(int(n), 1) for n in lengths) > MOST_ELEMENTS:
+        found, repair = "no memory holds so many elements", "give shorter lengths"
+    else:
+        return tuple(map(int, lengths))
+    raise ShapeError(f"{asked} of shape {lengths}", found, repair)
 
 
 def broadcast_shapes(asked: str, *shapes: Shape) -> Shape:
@@ -135,7 +185,7 @@ def normalise_axes(axes: int | tuple[int, ...] | None, rank: int, asked: str) ->
     """
     if axes is None:
         return tuple(range(rank))
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
     result = tuple(sorted(normalise_axis(axis, rank, asked) for axis in given))
     if len(set(result)) < len(result):
         raise ShapeError(
