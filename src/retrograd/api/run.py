@@ -113,9 +113,14 @@ class Run:
         )
 
     def check(self, *, rows: int = _CHECKED_ROWS, seed: int = 0) -> GradientReport:
-        """Compare the network's gradients on its first training rows with finite differences."""
+        """Compare the network's gradients on its first training rows with finite differences.
+
+        Raises InputError for fewer than one row.
+        """
         from retrograd.diagnose import check_gradients
 
+        if rows < 1:
+            raise InputError(f"checking {rows} rows", "there is nothing to check on", "give rows=1")
         job = reopen(self.directory, self.table).job
         part = job.train
         batch = Batch(part.inputs[:rows], part.targets[:rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def report_lines(report: GradientReport) -> list[str]:
             f"{d.derivative:.6g}",
             f"{d.difference:.6g}",
             f"{d.relative_error:.1e}",
-            f"{d.order:.2f}",
+            "–" if math.isnan(d.order) else f"{d.order:.2f}",
             d.verdict,
         ]
         for d in report.directions

@@ -37,6 +37,8 @@ def _restored(stopped: Stopped) -> str:
     best = stopped.best
     if best is None or best.epoch == stopped.epoch:
         return ""
+    if stopped.reason in EXIT_CODES:
+        return f"; the best so far was epoch {best.epoch}"
     return f"; the weights of epoch {best.epoch}, its best, are restored"
 
 

@@ -62,8 +62,8 @@ class Output:
             return
         try:
             print(self.plain(text), file=sys.stderr, flush=True)
-        except BrokenPipeError:
-            # Whoever listened is gone; the work is not for them alone, and goes on.
+        except OSError:
+            # Whoever listened is gone, or has no room; the work is not for them alone: it goes on.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def wrap(self, text: str, indent: int = 0) -> None:

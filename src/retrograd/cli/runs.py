@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,24 @@ def open_either(path: Path) -> Run | Model:
             if near
             else "give the directory that train printed",
         )
+    if path.is_dir():
+        _require_model(path)
     return load(path)
+
+
+def _require_model(directory: Path) -> None:
+    from retrograd.tensor.errors import InputError
+
+    if (directory / "model.retro").exists():
+        return
+    asked = f"opening {str(directory)!r}"
+    if (directory / "checkpoints").is_dir():
+        raise InputError(
+            asked,
+            "it has no model.retro: training has not ended in order",
+            f"go on with it: retrograd train --resume {shlex.quote(str(directory))}",
+        )
+    raise InputError(asked, "it is no run: it has no model.retro", "give what train printed")
 
 
 def open_run(path: Path) -> Run:

@@ -26,6 +26,8 @@ def read_config(path: str | Path) -> Config:
     not TOML, an unknown key, or a value of the wrong type or out of range.
     """
     asked = f"reading the config {str(path)!r}"
+    if Path(path).exists() and not Path(path).is_file():  # opening a pipe could wait for ever
+        raise InputError(asked, "it is not a file", "give the path of a config.toml")
     try:
         with Path(path).open("rb") as file:
             data = file.read(_LONGEST + 1)
