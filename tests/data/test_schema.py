@@ -167,6 +167,7 @@ def test_classes_are_in_the_order_of_numbers():
         (["no"] * N, "every label is 'no'"),
         ([3.5] * N, "every label is '3.5'"),
         ([np.inf, *ROWS[1:]], "1 labels are infinite, the first at row 0"),
+        ([1e301, *ROWS[1:] * 1.5], r"1e\+301 at row 0 is too large an amount; give it in a"),
         (["odd", *["a", "b"] * 29, "a"], "class 'odd' has only one row"),
         (["odd", "rare", *["a", "b"] * 29], "class 'odd' and 1 other classes has only one row"),
         ([f"name {i}" for i in ROWS], "60 different labels in 60 rows are too many"),

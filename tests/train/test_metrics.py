@@ -109,3 +109,11 @@ def test_other_numbers_of_rows_are_refused():
         metrics.r2(np.zeros(3), np.zeros(2))
     with pytest.raises(ShapeError, match="give targets of shape"):
         metrics.classification_metrics(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200, 1e300])
+def test_sizes_whose_squares_no_number_holds(size):
+    predictions, targets = np.array([1.0, 2.0, 4.0]) * size, np.array([1.0, 3.0, 2.0]) * size
+    found = metrics.regression_metrics(predictions, targets)
+    assert found["root_mean_squared_error"] / size == pytest.approx(np.sqrt(5 / 3))
+    assert found["r2"] == pytest.approx(-1.5)

@@ -17,6 +17,7 @@ from retrograd.tensor.errors import DataError
 _USUAL_NAMES = ("target", "label", "labels", "y", "class", "outcome")
 MOST_NUMBER_CLASSES = 20  # whole numbers with more values than this are amounts
 MOST_CLASSES = 1000
+_LARGEST_AMOUNT = 1e300  # errors of several deviations stay finite
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _as_amount(
     table: Table, column: Column, missing: npt.NDArray[np.bool_], asked: str, reason: str
 ) -> Decision:
     """Return the decision for regression, after checking that labels are numbers."""
-    _, bad = as_numbers(column)
+    values, bad = as_numbers(column)
     if len(bad):
         text = as_text(column)
         first = str(text.levels[text.codes[bad[0]]])
@@ -146,6 +147,13 @@ def _as_amount(
             asked,
             f"{first!r} at {table.place(int(bad[0]))} is no number",
             "predict classes, or correct the cell",
+        )
+    huge = np.flatnonzero(np.abs(values) > _LARGEST_AMOUNT)
+    if len(huge):
+        raise DataError(
+            asked,
+            f"{values[huge[0]]:g} at {table.place(int(huge[0]))} is too large an amount",
+            "give it in a larger unit",
         )
     return Decision(Task.regression, reason, (), int(missing.sum()))
 

@@ -128,7 +128,9 @@ def root_mean_squared_error(predictions: Array, targets: Array) -> float:
     >>> root_mean_squared_error(np.array([3.0, 4.0]), np.array([0.0, 0.0])) ** 2
     12.5
     """
-    return math.sqrt(_mean(np.square(_errors("root_mean_squared_error", predictions, targets))))
+    errors = _errors("root_mean_squared_error", predictions, targets)
+    unit = _unit(errors)
+    return math.sqrt(_mean(np.square(errors / unit))) * unit
 
 
 def r2(predictions: Array, targets: Array) -> float:
@@ -143,9 +145,10 @@ def r2(predictions: Array, targets: Array) -> float:
     errors = _errors("r2", predictions, targets)
     if len(errors) < 2:
         return math.nan
-    wanted = _flat(targets)
-    total = float(np.sum(np.square(wanted - np.mean(wanted))))
-    left = float(np.sum(np.square(errors)))
+    deviations = _flat(targets) - np.mean(_flat(targets))
+    unit = _unit(np.concatenate([errors, deviations]))
+    total = float(np.sum(np.square(deviations / unit)))
+    left = float(np.sum(np.square(errors / unit)))
     if total == 0.0:
         return 1.0 if left == 0.0 else 0.0
     return 1.0 - left / total
@@ -195,6 +198,14 @@ def _softmax(scores: Floats) -> Floats:
 def _errors(asked: str, predictions: Array, targets: Array) -> Floats:
     _check_rows(asked, predictions, targets)
     return _flat(predictions) - _flat(targets)
+
+
+def _unit(values: Floats) -> float:
+    """Return a power of two near the largest size, whose division keeps bits and squares finite."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest == 0.0 or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 def _flat(values: Array) -> Floats:
