@@ -179,6 +179,14 @@ def test_notes_count_what_training_did_not_know():
     )
 
 
+def test_notes_on_very_many_columns_are_cut_short():
+    columns = {f"c{i}": [1.5 * j for j in range(8)] for i in range(30)}
+    _, preprocessor = fitted(columns | {"y": ["a", "b"] * 4}, np.arange(8), target="y")
+    notes = preprocessor.notes(read_table({f"c{i}": [None] for i in range(30)}))
+    assert len(notes) == 21
+    assert notes[-1] == "10 notes more are like these, on other columns"
+
+
 def test_a_category_unseen_where_none_was_rare_is_none():
     _, preprocessor = fitted()
     new = read_table({**{name: values[:1] for name, values in SAMPLE.items()}, "colour": ["pink"]})

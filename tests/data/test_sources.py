@@ -177,6 +177,16 @@ def test_polars_types():
     }
 
 
+def test_whole_decimals_keep_their_digits():
+    numbers = [decimal.Decimal(2**60 + i) for i in range(3)]
+    frame = polars.DataFrame({"a": polars.Series(numbers, dtype=polars.Decimal(38, 0))})
+    assert cells(read_table(frame).columns["a"]) == [str(2**60 + i) for i in range(3)]
+    small = polars.DataFrame(
+        {"a": polars.Series([decimal.Decimal(7), None], dtype=polars.Decimal(9, 0))}
+    )
+    assert read_table(small).columns["a"].values[0] == 7.0
+
+
 def test_pandas_zones_and_index():
     frame = pandas.DataFrame({"a": pandas.date_range("2020-01-01", periods=2, tz="Europe/Paris")})
     table = read_table(frame.set_index(pandas.Index([7, 8])))
@@ -207,6 +217,10 @@ def test_matrix_and_pair():
         ({"a": ["x", [1]]}, "row 1 holds a list"),
         ({"a": np.zeros((2, 2))}, r"has one axis, not the shape \(2, 2\)"),
         ({"a": ["1e999"], "b": [1]}, "'1e999' at row 0 is too large"),
+        ({"a": 3, "b": [1]}, "column 'a': a int is no column of cells"),
+        ({"a": ["\ud800", "b"]}, r"the text '\\ud800' is not valid Unicode; correct"),
+        ({"\ud800": [1]}, r"the name '\\ud800' is not valid Unicode; rename it"),
+        (pandas.Series([1, 2]), "a Series is no table"),
         (np.zeros(3), "not 1 axes"),
         (np.zeros((0, 3)), "not 2 axes"),
         ((np.zeros((2, 2)), [1, 2, 3]), "'X' has 2 rows and 'y' has 3"),

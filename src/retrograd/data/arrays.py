@@ -37,10 +37,17 @@ def from_mapping(columns: Mapping[Any, Any], name: str = "the table") -> Table:
     for key, values in columns.items():
         if str(key) in read:
             raise DataError(asked, f"two columns are called {str(key)!r}", "rename one of them")
+        if _is_broken(str(key)):
+            raise DataError(asked, f"the name {str(key)!r} is not valid Unicode", "rename it")
         read[str(key)] = column_of(values, f"{asked}, column {str(key)!r}")
     sizes = {key: length(column) for key, column in read.items()}
     check_lengths(sizes, asked)
     return Table(name, read)
+
+
+def _is_broken(text: str) -> bool:
+    """Return whether a text holds half of a surrogate pair, which no file can keep."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def check_lengths(sizes: Mapping[str, int], asked: str) -> None:
@@ -100,6 +107,9 @@ def _as_array(values: Any, asked: str) -> Array:
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if not isinstance(values, np.ndarray):
+        if not hasattr(values, "__iter__"):
+            found = f"a {type(values).__name__} is no column of cells"
+            raise DataError(asked, found, "give one value a row")
         cells = list(values) if not isinstance(values, str | bytes) else values
         array = np.empty(len(cells), dtype=object)
         for row, cell in enumerate(cells):  # np.array would turn [1, "a"] into texts

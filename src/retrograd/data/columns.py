@@ -153,7 +153,7 @@ def settle(
     text do not count, and `MISSING_TEXTS` are missing.  A column is numbers only if every text
     is one, exactly.  `asked` and `place` (row -> "line 7") are for messages.
 
-    Raises DataError for a number that float64 cannot hold (1e999).
+    Raises DataError for a number that float64 cannot hold (1e999), and for a broken text.
     """
     texts = [text.strip() for text in texts]
     present = [text for text in texts if text not in MISSING_TEXTS]
@@ -173,7 +173,12 @@ def settle(
         return DateColumn(stamps[codes])
     if {text.casefold() for text in present} <= {"true", "false"}:
         texts = [text if text in MISSING_TEXTS else text.casefold() for text in texts]
-    return recode(codes, [None if text in MISSING_TEXTS else text for text in texts])
+    try:
+        return recode(codes, [None if text in MISSING_TEXTS else text for text in texts])
+    except UnicodeEncodeError as error:
+        raise DataError(
+            asked, f"the text {error.object!r:.40} is not valid Unicode", "correct or empty it"
+        ) from None
 
 
 def _each(texts: Sequence[str], read: Callable[[str], Any]) -> list[Any] | None:

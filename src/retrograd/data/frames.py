@@ -24,6 +24,8 @@ _COLUMNS_AT_ONCE = 64  # of Parquet: bounds the memory beside the table itself
 def is_frame(source: Any) -> bool:
     """Return whether a source is a DataFrame, or streams columns as Arrow does."""
     kind = type(source)  # asking a LazyFrame itself for its columns would run its query
+    if kind.__name__ == "Series":  # one column, or one row: it streams too, and nobody knows which
+        return False
     return hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "columns")
 
 
@@ -180,6 +182,8 @@ def column_of_series(series: Any, asked: str) -> Column:
         return TextColumn(codes, as_levels(["false", "true"]))
     if kind.is_float() or kind == pl.Null:
         return NumberColumn(_writable(series.cast(pl.Float64).to_numpy()))
+    if kind.is_decimal() and kind.scale == 0:  # whole numbers, of any length
+        return column_of_series(series.cast(pl.Int128), asked)
     if kind.is_integer() or kind.is_decimal():
         numbers = series.cast(pl.Float64)
         if kind.is_decimal() or bool((numbers.cast(kind, strict=False) == series).all()):

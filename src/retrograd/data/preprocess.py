@@ -21,6 +21,7 @@ from retrograd.data.targets import label_codes, target_values
 from retrograd.tensor.errors import DataError, FileFormatError
 
 FORMAT = 1
+_MOST_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,9 @@ class Preprocessor:
         found = [
             note for e in self.encodings for note in applying.notes_on(e, table.columns[e.column])
         ]
+        if len(found) > _MOST_NOTES:
+            more = f"{len(found) - _MOST_NOTES:,} notes more are like these, on other columns"
+            found = [*found[:_MOST_NOTES], more]
         if extra:
             shown = ", ".join(repr(name) for name in extra[:5]) + (", ..." if extra[5:] else "")
             found.append(f"{len(extra)} columns are not used by the network: {shown}")
