@@ -223,3 +223,22 @@ def test_resuming_cuts_the_metrics_back_to_the_checkpoint(tmp_path, problem):
         "Started", "EpochDone", "Checkpointed", "Started", "EpochDone", "Checkpointed", "Stopped",
     ]  # fmt: skip
     assert json.loads(run.paths.events.read_text().splitlines()[3])["is_resumed"]
+
+
+def test_a_log_that_cannot_be_opened_leaves_nothing_open(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with create_run(tmp_path, "a") as run:
+        root = run.root
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    monkeypatch.setattr(lines, "_whole_lines", refuse)
+    with pytest.raises(RunError, match="Too many open files"), open_run(root):
+        pass
+    monkeypatch.undo()
+    (root / "events.jsonl").unlink()
+    (root / "events.jsonl").mkdir()
+    with pytest.raises(RunError, match=r"events\.jsonl': Is a directory"), open_run(root):
+        pass
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before

@@ -54,7 +54,11 @@ class RunDirectory:
         """Open the logs of a directory whose lock the caller holds."""
         self.paths = paths
         self._metrics = LineLog(paths.metrics)
-        self._events = LineLog(paths.events)
+        try:
+            self._events = LineLog(paths.events)
+        except RunError:
+            self._metrics.close()
+            raise
         self._waiting: list[StepDone] = []
         self._flushed = time.monotonic()
 

@@ -24,7 +24,11 @@ class LineLog:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
             self._descriptor = os.open(path, flags, 0o666)
-            self.cut(_whole_lines(path))
+            try:
+                self.cut(_whole_lines(path))
+            except OSError:
+                self.close()
+                raise
         except OSError as error:
             raise _failure(path, error) from None
 
