@@ -4,6 +4,8 @@ import json
 import os
 import struct
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,14 @@ def test_one_row_may_be_a_dict(outcome: Outcome) -> None:
     noted = outcome.model.predict(row | {"colour": "pink", "size": None, "extra": 1})
     assert any("'pink'" in note for note in noted.notes)
     assert any("'extra'" in note for note in noted.notes)
+
+
+def test_a_row_may_hold_any_kind_of_cell(outcome: Outcome) -> None:
+    row = {"size": Decimal("9.5"), "colour": b"red", "new": np.True_, "price": np.float32(28)}
+    for day in (date(2024, 3, 1), datetime(2024, 3, 1), np.datetime64("2024-03-01"), "2024-03-01"):
+        assert outcome.model.predict(row | {"day": day}).values.shape == (1,)
+    with pytest.raises(DataError, match="column 'day': row 0 holds a object, which is no table"):
+        outcome.model.predict(row | {"day": object()})
 
 
 def test_a_missing_column_is_named(outcome: Outcome) -> None:
@@ -166,6 +176,7 @@ RECORDS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     *((drop(name), "its record cannot be read") for name in ("schema", "config", "architecture")),
     (put("metrics", [1]), "its record cannot be read"),
     (put("metrics", {"loss": [1]}), "its record cannot be read"),
+    (put("metrics", {"loss": 10**400}), "its record cannot be read"),
     (put("version", 3), "its record cannot be read"),
     (put("data_digest", None), "its record cannot be read"),
     (put("schema", []), "reading a schema: expected a mapping"),
@@ -185,6 +196,17 @@ def test_sealed_but_senseless_records_are_refused(
         unpack(changed(outcome.model, change), "reading the model 'x'")
     assert message in str(error.value)
     assert str(error.value).startswith("reading the model 'x': ")
+
+
+def test_a_key_that_stands_twice_is_refused(outcome: Outcome) -> None:
+    arrays, record = unseal(KIND, pack(outcome.model), "reading")
+    with pytest.raises(FileFormatError, match="its record cannot be read"):
+        unpack(seal(KIND, arrays, record[:-1] + ', "version": "2"}'))
+    data = pack(outcome.model)
+    length = struct.unpack("<Q", data[:8])[0]
+    twice = data[8 : 8 + length].rstrip()[:-1] + b',"layers.0.bias":{}}'
+    with pytest.raises(FileFormatError, match="its header cannot be read"):
+        unpack(struct.pack("<Q", len(twice)) + twice + data[8 + length :])
 
 
 def test_layers_that_do_not_fit_the_columns_are_refused(outcome: Outcome) -> None:

@@ -146,21 +146,18 @@ def test_hostile_files_are_refused(tmp_path, found):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"progress": {}}, {"progress": 3}, {"logs": {"a": -1}}, {"logs": 3}, {"is_best": None}, None],
-)
-def test_wrong_records_are_refused(tmp_path, change):
+def test_wrong_records_are_refused(tmp_path):
     arrays, text = unseal(KIND, pack(make_checkpoint(), {}), "reading")
-    record = json.loads(text) | (
-        change or {"progress": json.loads(text)["progress"] | {"step": 1.5}}
-    )
-    if change == {"is_best": None}:
-        del record["is_best"]
+    whole = json.loads(text)
+    broken = [whole["progress"] | part for part in ({"step": 1.5}, {"seconds": 10**400})]
+    records = [whole | {"progress": part} for part in ({}, 3, *broken)]
+    records += [whole | {"logs": logs} for logs in ({"a": -1}, 3)]
+    records.append({name: part for name, part in whole.items() if name != "is_best"})
     path = tmp_path / "step-1.safetensors"
-    path.write_bytes(seal(KIND, arrays, json.dumps(record)))
-    with pytest.raises(FileFormatError, match="its record cannot be read; use an older checkpoint"):
-        load_checkpoint(path)
+    for record in records:
+        path.write_bytes(seal(KIND, arrays, json.dumps(record)))
+        with pytest.raises(FileFormatError, match="its record cannot be read; use an older check"):
+            load_checkpoint(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path):

@@ -21,7 +21,7 @@ from retrograd.tensor.tensor import from_array
 from retrograd.tensor.types import Array
 from retrograd.train.events import plain
 from retrograd.train.files import read_file, replace_file
-from retrograd.train.sealed import Kind, seal, unseal
+from retrograd.train.sealed import Kind, parse, seal, unseal
 from retrograd.tree import leaves
 
 KIND: Final = Kind("retrograd-model", 1, "model")
@@ -59,7 +59,7 @@ class Model:
 
 
 def _is_cell(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool | np.generic)
+    return isinstance(value, str | bytes | np.generic) or not hasattr(value, "__iter__")
 
 
 def save_model(path: str | Path, model: Model) -> None:
@@ -100,12 +100,12 @@ def unpack(data: bytes, asked: str = "reading a model") -> Model:
     """Return the model of a file's bytes; raises FileFormatError as `load_model` does."""
     arrays, text = unseal(KIND, data, asked)
     try:
-        return _from_record(json.loads(text), arrays, asked)
+        return _from_record(parse(text), arrays, asked)
     except FileFormatError as error:
         told = error if error.asked.startswith(asked) else None
         found = error.found if told else f"{error.asked}: {error.found}"
         raise FileFormatError(asked, found, error.try_this) from None
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
         raise _unfit(asked, "its record cannot be read") from None
 
 

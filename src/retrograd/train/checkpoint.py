@@ -23,7 +23,7 @@ from retrograd.tensor.tensor import from_array
 from retrograd.tensor.types import Array
 from retrograd.train.events import BestSoFar
 from retrograd.train.files import read_file, replace_file
-from retrograd.train.sealed import Kind, seal, unseal
+from retrograd.train.sealed import Kind, parse, seal, unseal
 from retrograd.train.state import TrainState
 from retrograd.train.stopping import Memory
 from retrograd.tree import leaves, with_leaves
@@ -117,11 +117,11 @@ def load_checkpoint(path: Path) -> SavedCheckpoint:
     asked = f"reading the checkpoint {str(path)!r}"
     arrays, text = unseal(KIND, read_file(path, asked), asked)
     try:
-        record = json.loads(text)
+        record = parse(text)
         progress = _progress(record["progress"])
         logs = {str(name): _count(size) for name, size in record["logs"].items()}
         is_best = bool(record["is_best"])
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
         raise FileFormatError(asked, "its record cannot be read", _TRY) from None
     if is_best:
         arrays |= {_BEST + name: array for name, array in arrays.items()}

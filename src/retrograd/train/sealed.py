@@ -76,13 +76,29 @@ def unseal(kind: Kind, data: bytes, asked: str) -> tuple[dict[str, Array], str]:
     return _tensors(data, asked), metadata.get("record", "")
 
 
+def parse(text: str) -> Any:
+    """Return what JSON text holds; raises ValueError if it is none, or a key stands there twice.
+
+    >>> parse('{"a": [1, 2]}')
+    {'a': [1, 2]}
+    """
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # readers disagree about which of the two counts
+        raise ValueError("a key stands there twice")
+    return found
+
+
 def _metadata(data: bytes, asked: str, noun: str) -> tuple[dict[str, str], int]:
     """Return the metadata, and where the numbers begin."""
     length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if not 2 <= length <= min(_LARGEST_HEADER, len(data) - 8):
         _refuse(asked, f"it is not a {noun}, or it was cut short", _TRY)
     try:
-        metadata = json.loads(data[8 : 8 + length].decode())["__metadata__"]
+        metadata = parse(data[8 : 8 + length].decode())["__metadata__"]
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("metadata holds text")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
