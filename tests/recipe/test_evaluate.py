@@ -1,4 +1,4 @@
-"""The sealed test: known intervals, fair baselines, a ledger that counts, and plain verdicts."""
+"""The sealed test: fair baselines, a ledger that counts, and plain verdicts."""
 
 import json
 import math
@@ -15,59 +15,13 @@ from retrograd.data import Table, read_table
 from retrograd.recipe.baselines import linear_baseline, trivial_baseline
 from retrograd.recipe.config import configure
 from retrograd.recipe.evaluate import Evaluation, evaluate_model, evaluate_run
-from retrograd.recipe.intervals import Estimate, bootstrap, wilson
+from retrograd.recipe.intervals import Estimate
 from retrograd.recipe.ledger import count_openings, record_opening
 from retrograd.recipe.run import Outcome, read_split, run
 from retrograd.recipe.training import Part
 from retrograd.recipe.verdict import Comparison, judge
 from retrograd.tensor.errors import DataError, FileFormatError, RunError
 from retrograd.train.lock import acquire
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (29, 29, 1 - 0.1170, 1.0),
-    ],
-)
-def test_wilson_gives_the_published_intervals(
-    successes: int, trials: int, low: float, high: float
-) -> None:
-    found = wilson(successes, trials)
-    assert found.value == successes / trials
-    assert found.low == pytest.approx(low, abs=6e-5)
-    assert found.high == pytest.approx(high, abs=6e-5)
-
-
-def test_wilson_of_nothing_is_nothing() -> None:
-    assert math.isnan(wilson(0, 0).value)
-
-
-def test_the_bootstrap_covers_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    hits = 0
-    for seed in range(100):
-        sample = generator.normal(3.0, 1.0, 60)
-        found = bootstrap(lambda x: float(np.mean(x)), [sample], seed=seed)
-        hits += found.low <= 3.0 <= found.high
-    assert 88 <= hits <= 99
-
-
-def test_the_bootstrap_repeats_itself() -> None:
-    sample = np.arange(50.0)
-    first = bootstrap(lambda x: float(np.median(x)), [sample])
-    assert first == bootstrap(lambda x: float(np.median(x)), [sample])
-    assert first.low < first.value < first.high
-
-
-def test_the_bootstrap_of_what_is_undefined_says_so() -> None:
-    found = bootstrap(lambda x: math.nan, [np.arange(3.0)])
-    assert all(map(math.isnan, found))
 
 
 def amounts(rows: int = 60) -> Part:
@@ -238,6 +192,17 @@ def test_what_cannot_be_tested_is_refused(tmp_path: Path) -> None:
     tested = run(config, table)
     with pytest.raises(DataError, match="is not what it was when the run began"):
         evaluate_run(tested.directory, read_table(columns(seed=1)))
+
+
+def test_a_model_of_another_split_is_refused(tmp_path: Path) -> None:
+    table = read_table(columns())
+    config = configure(target="sold", directory=str(tmp_path), **OPTIONS)
+    own, other = run(config, table), run(configure(config, seed=7), table)
+    stranger = (other.directory / "model.retro").read_bytes()
+    (own.directory / "model.retro").write_bytes(stranger)
+    with pytest.raises(FileFormatError, match=r"its model\.retro is of another run; bring"):
+        evaluate_run(own.directory, table)
+    assert not (tmp_path / "ledger.jsonl").exists()
 
 
 def test_a_failed_test_does_not_count(tmp_path: Path) -> None:

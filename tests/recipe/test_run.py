@@ -191,11 +191,13 @@ def test_damaged_splits_and_logs_are_refused(tmp_path: Path, table: Table) -> No
     with pytest.raises(FileFormatError, match="reading the split"):
         resume(begun, table)
     rows = {name: np.zeros((2, 2), np.int64) for name in ("train", "validation", "test")}
-    digests = json.dumps({"data_digest": "", "test_digest": ""})
+    names = ("data_digest", "test_digest", "config_digest", "schema_digest")
+    digests = json.dumps(dict.fromkeys(names, ""))
     for parts, record, message in [
         (rows, digests, "its parts are not lists of rows"),
         ({}, digests, "its record cannot be read"),
         (rows, "[]", "its record cannot be read"),
+        (rows, digests[:-1] + ', "data_digest": ""}', "its record cannot be read"),
     ]:
         split_path(begun).write_bytes(seal(SPLIT, parts, record))
         with pytest.raises(FileFormatError, match=message):
@@ -208,6 +210,15 @@ def test_damaged_splits_and_logs_are_refused(tmp_path: Path, table: Table) -> No
         log.write('{"end_of_epoch": true, "loss": []}\n')
     with pytest.raises(FileFormatError, match="a metric is not a number"):
         read_history(begun)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "schema.json"])
+def test_a_beginning_that_was_edited_is_refused(tmp_path: Path, table: Table, name: str) -> None:
+    begun = run(config_in(tmp_path, epochs=1), table).directory
+    path = begun / name
+    path.write_text(path.read_text().replace('"number"', '"category"').replace("0.15", "0.2"))
+    with pytest.raises(FileFormatError, match=f"{name}': it is not what it was when the run began"):
+        resume(begun, table, epochs=2)
 
 
 def test_duplicates_across_the_parts_are_noted(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from retrograd.data import Table, read_table, target_values
 from retrograd.recipe.baselines import Baseline, linear_baseline, trivial_baseline
-from retrograd.recipe.intervals import Estimate, bootstrap, wilson
+from retrograd.recipe.config import Config
+from retrograd.recipe.intervals import (
+    Estimate,
+    area,
+    bootstrap,
+    mean_share,
+    paired_difference,
+    wilson,
+)
 from retrograd.recipe.ledger import record_opening
 from retrograd.recipe.model import Model, load_model
 from retrograd.recipe.predictions import class_probabilities, finite_outputs
@@ -20,12 +28,10 @@ from retrograd.recipe.prepare import part_of, read_source
 from retrograd.recipe.run import read_split, require_same_data
 from retrograd.recipe.toml import read_config
 from retrograd.recipe.verdict import Comparison, judge
-from retrograd.tensor.errors import DataError
+from retrograd.tensor.errors import DataError, FileFormatError
 from retrograd.tensor.types import Array
 from retrograd.train.directory import RunPaths
 from retrograd.train.metrics import (
-    accuracy,
-    balanced_accuracy,
     log_loss,
     mean_absolute_error,
     r2,
@@ -109,6 +115,7 @@ def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluatio
         raise DataError(asked, "the run has no test part", "train with test=0.15")
     table = read_source(config.data) if table is None else table
     require_same_data(table, record, asked)
+    _require_own_model(model, config, record["data_digest"], asked)
     ledger = root.resolve().parent / "ledger.jsonl"
     test = table.take(split.test)
     train = part_of(table, model.preprocessor, split.train)
@@ -119,6 +126,20 @@ def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluatio
     ]
     openings = record_opening(ledger, record["test_digest"], root.resolve().name, len(split.test))
     return _report(model, test, inputs, rivals, openings)
+
+
+def _require_own_model(model: Model, config: Config, data_digest: str, asked: str) -> None:
+    """Raise FileFormatError for the model of another run: it may have trained on these test rows.
+
+    Seed, data and shares make the split; a path may differ, since directories can move.
+    """
+    parts = ("validation", "test", "stratify", "target")
+    own = [model.config.seed, *(getattr(model.config.data, part) for part in parts)]
+    wanted = [config.seed, *(getattr(config.data, part) for part in parts)]
+    if (model.data_digest, own) != (data_digest, wanted):
+        raise FileFormatError(
+            asked, "its model.retro is of another run", "bring the run's own model back, or resume"
+        )
 
 
 def evaluate_model(model: Model, table: Any) -> Evaluation:
@@ -165,21 +186,21 @@ def _classes(model: Model, targets: Array, outputs: Array, rivals: list[Baseline
     """Return the measures of a classifier, and how it compares in accuracy."""
     probabilities = class_probabilities(outputs)
     right = outputs.argmax(axis=1) == targets
-    labels = outputs.argmax(axis=1)
+    by_class = [right[targets == label] for label in np.unique(targets)]
     estimates = {
         "accuracy": wilson(int(right.sum()), len(right)),
-        "balanced_accuracy": bootstrap(balanced_accuracy, [labels, targets]),
+        "balanced_accuracy": mean_share([(int(part.sum()), len(part)) for part in by_class]),
         "log_loss": bootstrap(log_loss, [probabilities, targets]),
     }
     if len(model.schema.classes) == 2:
-        estimates["roc_auc"] = bootstrap(roc_auc, [probabilities[:, 1], targets])
+        positives = int((targets == 1).sum())
+        score = roc_auc(probabilities[:, 1], targets)
+        estimates["roc_auc"] = area(score, positives, len(targets) - positives)
     comparisons = []
     for rival in rivals:
-        rival_labels = rival.predicted.argmax(axis=1)
-        theirs = rival_labels == targets
-        difference = bootstrap(
-            lambda a, b, y: accuracy(a, y) - accuracy(b, y), [labels, rival_labels, targets]
-        )
+        theirs = rival.predicted.argmax(axis=1) == targets
+        gained, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
+        difference = paired_difference(gained, lost, len(right))
         share = wilson(int(theirs.sum()), len(theirs))
         comparisons.append(Comparison(rival.name, rival.description, share, difference))
     return "accuracy", estimates, tuple(comparisons)

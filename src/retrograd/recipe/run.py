@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from retrograd.train.directory import RunDirectory, RunPaths, create_run, open_r
 from retrograd.train.events import Event, Stopped
 from retrograd.train.files import read_file, replace_file
 from retrograd.train.lines import read_lines
-from retrograd.train.sealed import Kind, seal, unseal
+from retrograd.train.sealed import Kind, parse, seal, unseal
 
 Listen = Callable[[Prepared | Event], None]
 ShouldStop = Callable[[], str | None]
 SPLIT: Final = Kind("retrograd-split", 1, "split")
+_DIGESTS: Final = ("data_digest", "test_digest", "config_digest", "schema_digest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +98,30 @@ def reopen(directory: str | Path, table: Table | None = None) -> Prepared:
     is not what it was, InputError and FileFormatError for missing or damaged files.
     """
     root = Path(directory)
-    config = read_config(RunPaths(root).config)
-    table = read_source(config.data) if table is None else table
     split, record = read_split(root)
+    config, schema = _read_beginning(RunPaths(root), record)
+    table = read_source(config.data) if table is None else table
     require_same_data(table, record, f"opening {str(directory)!r}")
-    schema = read_schema(RunPaths(root).schema)
     prepared = prepare(config, table, schema=schema, split=split)
     return dataclasses.replace(prepared, directory=root)
+
+
+def _read_beginning(paths: RunPaths, record: Mapping[str, str]) -> tuple[Config, Schema]:
+    """Return the config and the schema that a run began with; another one would not repeat it."""
+    config, schema = read_config(paths.config), read_schema(paths.schema)
+    for path, name in ((paths.config, "config_digest"), (paths.schema, "schema_digest")):
+        asked = f"reading {str(path)!r}"
+        if _digest(read_file(path, asked)) != record[name]:
+            raise FileFormatError(
+                asked,
+                "it is not what it was when the run began",
+                "bring the old file back, or train a new run with this one",
+            )
+    return config, schema
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_schema(path: Path) -> Schema:
@@ -173,12 +192,15 @@ def _model(paths: RunPaths, prepared: Prepared, stopped: Stopped) -> Model:
 
 def _write_beginning(paths: RunPaths, prepared: Prepared) -> None:
     """Write what a run is made of, before it is trained."""
-    replace_file(paths.config, to_toml(prepared.config).encode())
-    schema = json.dumps(prepared.schema.to_json(), indent=1, ensure_ascii=False)
-    replace_file(paths.schema, schema.encode())
+    config = to_toml(prepared.config).encode()
+    schema = json.dumps(prepared.schema.to_json(), indent=1, ensure_ascii=False).encode()
+    replace_file(paths.config, config)
+    replace_file(paths.schema, schema)
     record = {
         "data_digest": prepared.data_digest,
         "test_digest": digest_of_rows(prepared.table, prepared.split),
+        "config_digest": _digest(config),
+        "schema_digest": _digest(schema),
     }
     parts = {name: getattr(prepared.split, name) for name in ("train", "validation", "test")}
     replace_file(split_path(paths.root), seal(SPLIT, parts, json.dumps(record)))
@@ -190,7 +212,7 @@ def split_path(directory: str | Path) -> Path:
 
 
 def read_split(directory: str | Path) -> tuple[Split, dict[str, str]]:
-    """Return a run's split, and the digests of its data and of its test rows.
+    """Return a run's split, and the digests of its data, test rows, config and schema.
 
     Raises FileFormatError for a file that is missing, damaged, or not of this shape.
     """
@@ -198,9 +220,9 @@ def read_split(directory: str | Path) -> tuple[Split, dict[str, str]]:
     asked = f"reading the split {str(path)!r}"
     arrays, text = unseal(SPLIT, read_file(path, asked), asked)
     try:
-        record = json.loads(text)
+        record = parse(text)
         parts = [arrays[name].astype(np.int64) for name in ("train", "validation", "test")]
-        digests = {name: str(record[name]) for name in ("data_digest", "test_digest")}
+        digests = {name: str(record[name]) for name in _DIGESTS}
     except (ValueError, RecursionError, KeyError, TypeError):
         raise FileFormatError(asked, "its record cannot be read", "train again") from None
     if any(part.ndim != 1 for part in parts):
@@ -210,10 +232,8 @@ def read_split(directory: str | Path) -> tuple[Split, dict[str, str]]:
 
 def digest_of_rows(table: Table, split: Split) -> str:
     """Return a digest of the cells of the test rows, whatever their order or place in the table."""
-    import hashlib
-
     hashes = np.sort(row_hashes(table)[split.test])
-    return hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()
+    return _digest(hashes.astype("<u8").tobytes())
 
 
 def require_same_data(table: Table, record: Mapping[str, str], asked: str) -> None:
@@ -235,7 +255,7 @@ def read_history(directory: str | Path) -> list[dict[str, float]]:
     rows = [row for row in read_lines(path) if row.pop("end_of_epoch", False)]
     try:
         return [{name: _number(value) for name, value in row.items()} for row in rows]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         asked = f"reading {str(path)!r}"
         raise FileFormatError(asked, "a metric is not a number", "remove the line") from None
 
