@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +88,14 @@ def test_every_option_has_one_home() -> None:
     assert homes["seed"] == ""
     fields = sum(len(vars(part)) for part in vars(Config()).values() if hasattr(part, "__dict__"))
     assert len(homes) == fields + 3, "two parts of a config share the name of an option"
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    found = configure(
+        epochs=np.int64(3), learning_rate=np.float32(0.5), hidden=(np.int64(8), 4), seed=np.uint8(1)
+    )
+    assert found == configure(epochs=3, learning_rate=0.5, hidden=(8, 4), seed=1)
+    assert configure(hidden=np.array([8, 4])) == configure(hidden=(8, 4))
 
 
 def test_options_go_over_a_config() -> None:

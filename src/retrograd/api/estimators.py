@@ -7,6 +7,7 @@ door loads it when one of its names is asked for.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Self
 
 import numpy as np
@@ -196,7 +197,11 @@ def _config(estimator: Any) -> Config:
     """Return the config of an estimator's parameters, with a seed from its random state."""
     given = estimator.get_params(deep=False)
     state = given.pop("random_state")
-    seed = state if isinstance(state, int) else check_random_state(state).randint(2**31 - 1)
+    seed = (
+        state
+        if isinstance(state, numbers.Integral)
+        else check_random_state(state).randint(2**31 - 1)
+    )
     return configure(seed=int(seed), **{n: v for n, v in given.items() if v is not None})
 
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from retrograd.tensor.errors import InputError
 from retrograd.train.stopping import until
 
@@ -186,8 +188,15 @@ def configure(base: Config | None = None, **options: Any) -> Config:
                 "there is no such option",
                 f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(sorted(homes))}",
             )
-        chosen.setdefault(homes[name], {})[name] = value
+        chosen.setdefault(homes[name], {})[name] = _without_numpy(value)
     return _merged(config, chosen)
+
+
+def _without_numpy(value: Any) -> Any:
+    """Return NumPy's numbers and arrays as Python's: grids of values are often made of them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return [_without_numpy(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def option_homes() -> dict[str, str]:
