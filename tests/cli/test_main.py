@@ -58,6 +58,7 @@ def test_wrong_usage_is_one_sentence_and_exit_2(
         (RunError("saving a", "the disk is full", "make room"), 1, "the disk is full"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "out of memory"),
+        (ZeroDivisionError("1/0"), 1, "a fault of our own, ZeroDivisionError: 1/0"),
         (PermissionError(13, "Permission denied", "a.csv"), 1, "a.csv: Permission denied"),
     ],
 )

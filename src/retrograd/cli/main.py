@@ -59,28 +59,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
         return int(code or 0)
-    except UnusedCliTokensError as error:
-        extra = " ".join(error.unused_tokens or ())
-        return _refuse(f"{extra!r} is more than this verb takes; look at its --help", 2)
-    except CycloptsError as error:
-        return _refuse(str(error), 2)
-    except RetrogradError as error:
-        return _refuse(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more can be said to them.
         _forget_output()
         return 0
-    except KeyboardInterrupt:
-        return _refuse("interrupted", 130)
-    except MemoryError:
-        return _refuse("out of memory: use fewer rows, a smaller network or a smaller batch", 1)
-    except UnicodeEncodeError as error:
-        letter = error.object[error.start]
-        return _refuse(f"{error.encoding} cannot show {letter!a}: set PYTHONIOENCODING=utf-8", 1)
     except OSError as error:
         _forget_output()
         place = f" {error.filename}" if error.filename else ""
         return _refuse(f"the system refused{place}: {error.strerror or error}", 1)
+    except (Exception, KeyboardInterrupt) as error:
+        return _refuse(*_ending(error))
+
+
+def _ending(error: BaseException) -> tuple[str, int]:
+    """Return the sentence and the exit code of a failure."""
+    match error:
+        case UnusedCliTokensError():
+            extra = " ".join(error.unused_tokens or ())
+            return f"{extra!r} is more than this verb takes; look at its --help", 2
+        case CycloptsError():
+            return str(error), 2
+        case RetrogradError():
+            return str(error), 2 if isinstance(error, InputError) else 1
+        case KeyboardInterrupt():
+            return "interrupted", 130
+        case MemoryError():
+            return "out of memory: use fewer rows, a smaller network or a smaller batch", 1
+        case UnicodeEncodeError():
+            letter = error.object[error.start]
+            return f"{error.encoding} cannot show {letter!a}: set PYTHONIOENCODING=utf-8", 1
+        case _ if os.environ.get("RETROGRAD_DEBUG"):
+            raise error
+        case _:
+            found = f"{type(error).__name__}: {error}"
+            return f"a fault of our own, {found}; RETROGRAD_DEBUG=1 shows where: report it", 1
 
 
 def _refuse(sentence: str, code: int) -> int:
