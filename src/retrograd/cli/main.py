@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from retrograd import __version__
+from retrograd.cli.output import warnings_as_notes
 from retrograd.tensor.errors import InputError, RetrogradError
 
 VERBS = {
@@ -54,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "-" in tokens:
         return _refuse("standard input is not read; write its content to a file first", 2)
     try:
-        code = build_app()(
-            tokens, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        with warnings_as_notes():
+            code = build_app()(
+                tokens, exit_on_error=False, print_error=False, result_action="return_value"
+            )
         sys.stdout.flush()
         return int(code or 0)
     except BrokenPipeError:

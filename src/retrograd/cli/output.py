@@ -11,7 +11,9 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -95,6 +97,18 @@ class Output:
     def is_live(self) -> bool:
         """Whether standard error is a terminal that can be redrawn."""
         return sys.stderr.isatty() and not self.quiet and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Say warnings as sentences, without the place in the code that they come from."""
+
+    def say(message: Warning | str, *place: Any, **more: Any) -> None:
+        Output().wrap(f"note: {message}", indent=6)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = say
+        yield
 
 
 _MARKS = {

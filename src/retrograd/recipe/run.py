@@ -127,8 +127,9 @@ def _digest(data: bytes) -> str:
 def read_schema(path: Path) -> Schema:
     """Return the schema in a run's `schema.json`; raises FileFormatError if it is not one."""
     asked = f"reading {str(path)!r}"
+    data = read_file(path, asked)
     try:
-        plain = json.loads(read_file(path, asked))
+        plain = json.loads(data)
     except (ValueError, RecursionError):
         raise FileFormatError(asked, "it is not JSON", "train again") from None
     return Schema.from_json(plain)
