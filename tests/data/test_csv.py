@@ -186,3 +186,12 @@ def test_blocks_do_not_show(tmp_path, monkeypatch):
 
 def test_header_is_a_plain_record():
     assert Header(("a",), ",", 2, 2, ()).names == ("a",)
+
+
+def test_a_row_in_the_place_of_names_is_said(tmp_path):
+    path = tmp_path / "iris.csv"
+    path.write_text("5.1,3,setosa\n4.9,3,setosa\n6.1,2,virginica\n")
+    (note,) = read_table(path).notes
+    assert "'5.1' looks like data: if it is a row, write a line of names above it" in note
+    path.write_text("2019,2020,region\n4.9,3,north\n")
+    assert read_table(path).notes == ()

@@ -73,8 +73,19 @@ def read_header(file: BinaryIO, suffix: str, asked: str) -> Header:
         )
         unnamed = tuple(f"column_{i + 1}" for i in range(len(names)))
         return Header(unnamed, separator, mark + blank, line, (note,))
-    return Header(
-        _unique(names, asked), separator, mark + blank + len(first), line + first.count(b"\n"), ()
+    start = mark + blank + len(first)
+    notes = _notes_on_names(names)
+    return Header(_unique(names, asked), separator, start, line + first.count(b"\n"), notes)
+
+
+def _notes_on_names(names: list[str]) -> tuple[str, ...]:
+    """Return a note if a name is a number with a fraction, as no column but many a cell is."""
+    odd = [name for name in names if number_of(name) is not None and not name.isdigit()]
+    if not odd:
+        return ()
+    return (
+        f"the first line is read as names, but {odd[0]!r} looks like data: if it is a row, write a "
+        "line of names above it",
     )
 
 
