@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data.columns import Column, Floats
-from retrograd.data.conversions import as_booleans, as_dates, as_numbers, as_text
+from retrograd.data.conversions import as_booleans, as_dates, as_numbers, as_text, text_at
 from retrograd.data.encodings import (
     BooleanEncoding,
     CategoryEncoding,
@@ -90,10 +90,9 @@ def _apply_date(encoding: DateEncoding, table: Table, out: Features) -> npt.NDAr
 
 def _refuse_cell(name: str, table: Table, row: int, kind: str) -> None:
     """Refuse a cell that is not what the column held in training."""
-    text = as_text(table.columns[name])
     raise DataError(
         f"reading column {name!r} of {table.name!r}",
-        f"{str(text.levels[text.codes[row]])!r} at {table.place(row)} is no {kind}, "
+        f"{text_at(table.columns[name], row)!r} at {table.place(row)} is no {kind}, "
         f"and the network was trained with {kind}s",
         "correct the cell, or leave it empty",
     )
@@ -148,7 +147,7 @@ def _unseen_categories(encoding: CategoryEncoding, column: Column) -> list[str]:
     rows = np.flatnonzero(~own[text.codes])
     if not len(rows):
         return []
-    first = str(text.levels[text.codes[rows[0]]])
+    first = text_at(text, int(rows[0]))
     taken = "counted as (other)" if encoding.other else "no category"
     return [
         f"{len(rows):,} cells of {encoding.column!r} hold rare or unseen texts such as {first!r}: "

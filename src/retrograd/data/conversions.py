@@ -14,6 +14,7 @@ from retrograd.data.columns import (
     as_levels,
     is_missing,
     number_of,
+    take,
 )
 
 BOOLEAN_PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
@@ -48,6 +49,17 @@ def as_text(column: Column) -> TextColumn:
     else:
         texts = [text_of(value) for value in distinct.tolist()]
     return TextColumn(codes, as_levels(texts))
+
+
+def text_at(column: Column, row: int) -> str:
+    """Return a cell that holds something, as text.
+
+    >>> text_at(NumberColumn(np.array([0.5, 3.0])), 1)
+    '3'
+    """
+    if not isinstance(column, TextColumn):
+        column, row = as_text(take(column, np.array([row]))), 0
+    return str(column.levels[column.codes[row]])
 
 
 def as_numbers(column: Column) -> tuple[Floats, npt.NDArray[np.int64]]:

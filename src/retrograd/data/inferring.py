@@ -24,6 +24,10 @@ def infer_schema(
     task: `binary`, `multiclass`, `classification` or `regression`; by default read off the target.
     kinds: column name -> kind, for columns that would be taken for something else; `drop` drops.
 
+    What a cell can be (its kind, the classes) is read off all rows, those that are later set apart
+    too: one text among numbers anywhere makes a column no column of numbers. How large or how
+    frequent cells are is learnt by `fit_preprocessor`, from training rows alone.
+
     Raises DataError for an unknown name (the nearest is suggested), fewer than two labelled rows,
     a constant target, a class with one row, no usable feature, or a column that is numbers but
     for a few cells (the first is named).

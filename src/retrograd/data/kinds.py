@@ -17,7 +17,14 @@ from retrograd.data.columns import (
     is_missing,
     number_of,
 )
-from retrograd.data.conversions import BOOLEAN_PAIRS, as_booleans, as_dates, as_numbers, as_text
+from retrograd.data.conversions import (
+    BOOLEAN_PAIRS,
+    as_booleans,
+    as_dates,
+    as_numbers,
+    as_text,
+    text_at,
+)
 from retrograd.data.schema import ColumnKind, ColumnSchema, Task
 from retrograd.data.sources import suggestion
 from retrograd.data.table import Table
@@ -166,7 +173,7 @@ def _refuse_mixed(table: Table, name: str, column: TextColumn) -> None:
     present = int((column.codes >= 0).sum())
     if not 0 < len(bad) <= (1 - _MOSTLY) * present:
         return
-    first = str(column.levels[column.codes[bad[0]]])
+    first = text_at(column, int(bad[0]))
     raise DataError(
         f"reading column {name!r} of {table.name!r}",
         f"{present - len(bad):,} cells are numbers, but {table.place(int(bad[0]))} holds {first!r}"

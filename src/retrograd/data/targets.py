@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn, is_missing
-from retrograd.data.conversions import as_numbers, as_text
+from retrograd.data.conversions import as_numbers, as_text, text_at
 from retrograd.data.schema import Schema, Task
 from retrograd.data.sources import suggestion
 from retrograd.data.table import Table
@@ -94,9 +94,9 @@ def _check_target(table: Table, column: Column, missing: npt.NDArray[np.bool_], 
     present = column.codes if isinstance(column, TextColumn) else column.values
     present = present[~missing]
     if (present == present[0]).all():
-        only = as_text(column).levels[as_text(column).codes[~missing][0]]
+        only = text_at(column, int(np.flatnonzero(~missing)[0]))
         raise DataError(
-            asked, f"every label is {str(only)!r}", "give rows with at least two different labels"
+            asked, f"every label is {only!r}", "give rows with at least two different labels"
         )
 
 
@@ -141,8 +141,7 @@ def _as_amount(
     """Return the decision for regression, after checking that labels are numbers."""
     values, bad = as_numbers(column)
     if len(bad):
-        text = as_text(column)
-        first = str(text.levels[text.codes[bad[0]]])
+        first = text_at(column, int(bad[0]))
         raise DataError(
             asked,
             f"{first!r} at {table.place(int(bad[0]))} is no number",
@@ -213,8 +212,7 @@ def target_values(table: Table, schema: Schema) -> npt.NDArray[np.int64] | npt.N
     values, bad = as_numbers(column)
     bad = np.union1d(bad, np.flatnonzero(np.isinf(values)))
     if len(bad):
-        text = as_text(column)
-        first = str(text.levels[text.codes[bad[0]]])
+        first = text_at(column, int(bad[0]))
         raise DataError(
             asked,
             f"{first!r} at {table.place(int(bad[0]))} is no finite number",
@@ -234,7 +232,7 @@ def label_codes(
     labels = np.array(codes, dtype=np.int64)[text.codes]
     unknown = np.flatnonzero(labels == -2)
     if len(unknown):
-        first = str(text.levels[text.codes[unknown[0]]])
+        first = text_at(column, int(unknown[0]))
         raise DataError(
             asked,
             f"{first!r} at {table.place(int(unknown[0]))} is none of the {len(classes)} classes "
