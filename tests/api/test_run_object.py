@@ -43,6 +43,11 @@ def test_history_is_a_dict_of_lists(trained: Run) -> None:
     assert trained.history["loss"][-1] < trained.history["loss"][0]
 
 
+def test_it_is_written_in_a_line(trained: Run) -> None:
+    assert repr(trained.model) == "Model('sold', binary, 38 numbers)"
+    assert repr(trained) == f"Run({str(trained.directory)!r}, {trained.model!r})"
+
+
 def test_predicting(trained: Run) -> None:
     found = trained.predict({"size": 3.0, "colour": "red"})
     assert found.values.tolist() == ["yes"]

@@ -41,6 +41,10 @@ class Run:
     model: Model
     table: Table | None = None
 
+    def __repr__(self) -> str:
+        """Return it in one line, without its numbers."""
+        return f"Run({str(self.directory)!r}, {self.model!r})"
+
     @functools.cached_property
     def history(self) -> dict[str, list[float]]:
         """The metrics of every epoch: a list for each of loss, validation_loss, accuracy ..."""

@@ -43,6 +43,11 @@ class Model:
     data_digest: str = ""
     version: str = retrograd.__version__
 
+    def __repr__(self) -> str:
+        """Return it in one line, without its numbers."""
+        what, task = self.schema.target, self.schema.task.value
+        return f"Model({what!r}, {task}, {self.parameters:,} numbers)"
+
     @property
     def parameters(self) -> int:
         """Number of trained numbers and running statistics."""
