@@ -215,7 +215,8 @@ def test_check_agrees_with_finite_differences(capsys: pytest.CaptureFixture[str]
 
 def test_a_regression_goes_through_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--hidden", "4", "--epochs", "3", "--name", "amount", "--quiet"]
-    said(capsys, "train", "shop.csv", "income", *arguments)
+    out, _ = said(capsys, "train", "shop.csv", "income", *arguments)
+    assert "income in its standard deviations" in " ".join(out.split())
     out, _ = said(capsys, "test", "runs/amount-1")
     assert "root mean squared error" in out
     said(capsys, "predict", "runs/amount-1", "shop.csv", "--quiet")

@@ -51,7 +51,9 @@ def _lines(outcome: Outcome, limits: Mapping[str, Any]) -> list[str]:
     words = ", ".join(f"{name} {number(value)}" for name, value in measured.items())
     at = stopped.best.epoch if stopped.best else stopped.epoch
     what = "validation" if is_validated else "training"
-    said = f"{what} at epoch {at}: {words}" if measured else "no epoch is done yet"
+    schema = outcome.model.schema
+    unit = "" if schema.classes else f" ({schema.target} in its standard deviations)"
+    said = f"{what} at epoch {at}{unit}: {words}" if measured else "no epoch is done yet"
     lines = [
         *textwrap.wrap(said, width(), subsequent_indent="  "),
         f"saved {where}/model.retro ({outcome.model.parameters:,} numbers, preprocessing inside)",
