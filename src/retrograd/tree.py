@@ -170,8 +170,13 @@ def refill(tree: Tree, leaves_in_order: Iterator[Tensor]) -> Tree:
     node: Any = tree
     if isinstance(node, Tensor):
         return cast(Tree, next(leaves_in_order))
-    if type(node) is dict:
+    # As in `_structure`, the common kinds first and without names.
+    kind: Any = type(node)
+    if kind is dict:
         return cast(Tree, {key: refill(part, leaves_in_order) for key, part in node.items()})
+    if isinstance(node, tuple):
+        parts = [refill(part, leaves_in_order) for part in node]
+        return cast(Tree, kind._make(parts) if hasattr(node, "_fields") else kind(parts))
     return cast(
         Tree, _rebuild(node, {name: refill(part, leaves_in_order) for name, part in children(node)})
     )

@@ -40,9 +40,10 @@ class Program(NamedTuple):
         """Return the outputs for these inputs."""
         graph = self.graph
         values: list[Any] = [*arrays, *graph.constants, *([None] * len(graph.nodes))]
+        value_of = values.__getitem__
         with np.errstate(all="ignore"):
             for evaluate, inputs, output, dead in self.steps:
-                values[output] = evaluate(*[values[i] for i in inputs])
+                values[output] = evaluate(*map(value_of, inputs))
                 for value in dead:
                     values[value] = None
         return [np.asarray(values[value]) for value in graph.outputs]

@@ -1,7 +1,8 @@
 """Normalisation: batch norm and layer norm.
 
-Both centre first and take the variance of what is left (two passes), because the mean of squares
-less the square of the mean has no correct digit where the mean is large.
+Both centre first and take the variance of what is left (two passes, corrected), because the mean
+of squares less the square of the mean has no correct digit where the mean is large.
+Source: Chan, Golub & LeVeque 1983, Algorithms for Computing the Sample Variance, equation 1.7.
 """
 
 from __future__ import annotations
@@ -86,9 +87,8 @@ class BatchNorm:
         if count < 2:
             return self._with_statistics(x, running_mean, running_variance), state
         axes = tuple(range(x.rank - 1))
-        mean = ops.mean(x, axes)
-        centred = x - mean
-        variance = ops.mean(ops.square(centred), axes)
+        mean, centred, variance = _moments(x, axes)
+        mean, variance = ops.reshape(mean, -1), ops.reshape(variance, -1)
         y = centred * (ops.rsqrt(variance + self.epsilon) * self.scale) + self.shift
         unbiased = variance * (count / (count - 1))
         moved = {
@@ -134,8 +134,7 @@ class LayerNorm:
     def __call__(self, x: Tensor) -> Tensor:
         """Normalise each row; raises ShapeError for other features."""
         _require_features("LayerNorm", self.scale, x, 1)
-        centred = x - ops.mean(x, -1, keepdims=True)
-        variance = ops.mean(ops.square(centred), -1, keepdims=True)
+        _, centred, variance = _moments(x, (x.rank - 1,))
         return centred * ops.rsqrt(variance + self.epsilon) * self.scale + self.shift
 
     def apply(
@@ -143,6 +142,19 @@ class LayerNorm:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same and the state."""
         return self(x), state
+
+
+def _moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, x less its mean, and biased variance over axes, which stay with length 1.
+
+    The mean itself is rounded, by more than a small deviation if it is large. What is left of it
+    after centring is nothing but that rounding, and is taken out as well; it has no derivative.
+    """
+    mean = ops.mean(x, axes, keepdims=True)
+    nearly = x - mean
+    slip = ops.stop_gradient(ops.mean(nearly, axes, keepdims=True))
+    centred = nearly - slip
+    return mean + slip, centred, ops.mean(ops.square(centred), axes, keepdims=True)
 
 
 def _require_settings(name: str, features: int, epsilon: float) -> None:

@@ -28,6 +28,7 @@ from retrograd.tensor.element import Element, FoldKind, Index, Reader, call, fol
 from retrograd.tensor.errors import DTypeError, ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
+from retrograd.tensor.summation import total
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
 from retrograd.tensor.types import Array, DType, TensorType, normalise_axes
 
@@ -196,8 +197,8 @@ class LogSumExp(Reduction):
         """Return m + log of the sum of e^(x - m), m the largest x where that is finite, else 0."""
         m = np.max(x, axis=self.axes, keepdims=True, initial=-np.inf)
         m = np.where(m - m == 0, m, x.dtype.type(0))
-        total = np.add.reduce(np.exp(x - m), axis=self.axes, dtype=x.dtype)
-        return np.asarray(np.log(total) + m.reshape(total.shape))
+        powers = total(np.exp(x - m), self.axes)
+        return np.asarray(np.log(powers) + m.reshape(powers.shape))
 
     def vjp(self, g: Tensor, out: Tensor, x: Tensor) -> tuple[Tensor]:
         """Return g softmax(x), with softmax(x) = e^(x - out)."""
