@@ -83,6 +83,24 @@ def test_a_checkpoint_differentiates_what_it_closes_over() -> None:
         near(traced(w), X.numpy().T @ (1 - np.tanh(X.numpy() @ w.numpy()) ** 2))
 
 
+def test_a_checkpoint_that_closes_over_its_own_input_counts_each_path_once() -> None:
+    def function(
+        leaf: Tensor, wrap: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+    ) -> Tensor:
+        made = ops.sin(leaf)  # not asked for itself, and on every path
+        return ops.sum(wrap(lambda x: ops.tanh(x * made) * leaf + wrap(ops.exp)(made))(made))
+
+    leaf = random(4, 3)
+    kept = grad(lambda x: function(x, lambda f: f))(leaf)
+    for found in (
+        grad(lambda x: function(x, checkpoint)),
+        compile(grad(lambda x: function(x, checkpoint))),
+    ):
+        near(found(leaf), kept.numpy())
+    curved = lambda wrap: hvp(lambda x: function(x, wrap), leaf, leaf)  # noqa: E731
+    near(curved(checkpoint), curved(lambda f: f).numpy())
+
+
 def test_a_checkpoint_frees_its_insides_and_computes_them_again() -> None:
     calls: list[weakref.ref[Tensor]] = []
 

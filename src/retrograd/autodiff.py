@@ -38,14 +38,15 @@ def gradients(
     cotangents: Sequence[Tensor],
     wrt: Sequence[Tensor],
     rules: Rules | None = None,
+    ends: Sequence[Tensor] = (),
 ) -> list[Tensor | None]:
     """Walk back from the outputs and return the gradient at each tensor of ``wrt``.
 
     ``cotangents`` are the gradients at the outputs. A tensor that the outputs do not depend on
-    gets None. Any tensor that was computed inside the scope may be asked for, not only inputs.
+    gets None. Any tensor computed inside the scope may be asked for. ``ends`` end the walk.
     """
     order = history(outputs)
-    wanted = {id(x) for x in wrt}
+    wanted, behind = {id(x) for x in wrt}, {id(x) for x in ends}
     leads = set(wanted)
     for x in order:
         if x.op is not None and x.op.differentiable and any(id(y) in leads for y in x.inputs):
@@ -55,7 +56,7 @@ def gradients(
         _accumulate(grads, x, g)
     for x in reversed(order):
         arrived = grads.get(id(x)) if id(x) in wanted else grads.pop(id(x), None)
-        if arrived is None or x.op is None or id(x) not in leads:
+        if arrived is None or x.op is None or id(x) not in leads or id(x) in behind:
             continue
         for y, g_y in zip(x.inputs, _ask(x, arrived, rules), strict=True):
             if g_y is not None and id(y) in leads:
@@ -231,12 +232,11 @@ def per_example_grads(function: Callable[..., Tensor], params: Any, *batch: Tens
     ``function(params, *rows)`` gets batches of one row. Their mean is the gradient of a mean loss.
     Raises ShapeError unless all of the batch has the same number of rows.
     """
-    if len({x.shape[:1] for x in batch} - {()}) != 1 or not all(x.rank for x in batch):
+    if len({x.shape[:1] for x in batch}) != 1 or not batch[0].rank:
         asked = f"gradients of each example of {[x.type for x in batch]}"
         raise ShapeError(asked, "they have not one number of rows", "give a row an example")
     rows = [grad(function)(params, *(x[i : i + 1] for x in batch)) for i in range(len(batch[0]))]
-    # No rows make an empty stack, of the parameter's own type.
-    none = map_leaves(lambda p: ops.zeros((0, *p.shape), p.dtype), params)
+    none = map_leaves(lambda p: ops.zeros((0, *p.shape), p.dtype), params)  # for no rows
     return map_leaves(lambda x, *gs: ops.concatenate([x, *(g[None] for g in gs)]), none, *rows)
 
 
@@ -254,14 +254,17 @@ def checkpoint(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
 
     def checkpointed(*inputs: Tensor) -> Tensor:
-        unwatched = [x if x.is_traced else from_array(x.numpy()) for x in inputs]
+        # Names of their own: the function may close over an input as well.
+        unwatched = [watch(x) if x.is_traced else from_array(x.numpy()) for x in inputs]
         value = function(*unwatched)
         closed = _watched_within(value, unwatched)
 
         def recompute(g: Tensor, out: Tensor, *sources: Tensor) -> tuple[Tensor | None, ...]:
             with differentiating():
                 again = [watch(apply(Alias("recompute"), x)) for x in sources[: len(inputs)]]
-                found = gradients([function(*again)], [g], [*again, *closed])
+                asked = [*again, *closed]
+                # What lies behind them is the outer walk's: it would be counted twice.
+                found = gradients([function(*again)], [g], asked, ends=asked)
             return tuple(None if grad is None else leave_scope(grad) for grad in found)
 
         kept = value if value.is_traced else Tensor(value.type, value.array)
@@ -286,11 +289,8 @@ def _watched_within(value: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
 def _require_scalar(value: object) -> None:
     if not isinstance(value, Tensor) or value.shape or not value.dtype.is_float:
         found = value.type if isinstance(value, Tensor) else type(value).__name__
-        raise GradientError(
-            "the gradient of a function",
-            f"its output is {found}, not one float",
-            "reduce it first, with ops.mean or ops.sum",
-        )
+        asked, repair = "the gradient of a function", "reduce it first, with ops.mean or ops.sum"
+        raise GradientError(asked, f"its output is {found}, not one float", repair)
 
 
 def _require_like(asked: str, given: Tensor, place: Tensor) -> None:
