@@ -85,6 +85,18 @@ def test_all_units_and_deltas_of_all_rows_hold():
             assert all(f.check.ok for f in first_delta(seen, unit))
 
 
+@pytest.mark.parametrize("normalization", [None, nn.BatchNorm.init, nn.LayerNorm.init])
+def test_any_unit_leads_on_through_the_layers_after_it(normalization):
+    net = nn.mlp(ops.key(1), (5, 6, 4, 3), dropout=0.4, normalization=normalization)
+    seen = make_case(net, seed=1).seen(2)
+    for visit in seen.captured.visits:
+        for unit in range(visit.y.shape[1]):
+            shown = explain_pass(seen, unit=f"{visit.path}[{unit}]")
+            assert failures(shown) == [], (visit.path, unit)
+    paths = [f.path for f in explain_pass(seen, unit="layers.0[5]").phase("forward")]
+    assert paths[1] == "layers.1[5]"
+
+
 def test_hidden_deltas_are_the_engines_gradients():
     seen = make_case(seed=5).seen(2)
     first, curve, last = seen.captured.visits

@@ -46,6 +46,9 @@ WITHOUT_LINES = {
     "muon": optim.muon(),
     "max_norm": optim.max_norm(optim.sgd(0.1), 0.5),
     "waiting": optim.accumulate(optim.adam(0.01), 4),
+    "waiting inside": optim.accumulate(
+        optim.ema(optim.decoupled_weight_decay(optim.adam(0.01), 0.1), 0.9), 4
+    ),
 }
 
 
@@ -80,7 +83,7 @@ def test_what_has_no_line_is_shown_before_and_after(name):
     last = explanation.phase("update")[-1]
     assert last.check.ok
     assert [t.label for t in last.terms] == ["w", "Δw"]
-    wanted = "waits" if name == "waiting" else "before and after"
+    wanted = "waits" if name.startswith("waiting") else "before and after"
     assert wanted in last.words
 
 

@@ -51,7 +51,8 @@ def read_unit(text: str, captured: Pass) -> tuple[int, int]:
 def route(seen: Seen, unit: tuple[int, int] | None = None) -> Route:
     """Return one unit for each visit: each is the input that weighs most in the one after it.
 
-    ``unit`` is a visit and a unit that the route shall pass; after it the default one goes on.
+    ``unit`` is a visit and a unit that the route shall pass; from the next layer that mixes units
+    on, it is the default one again.
     """
     visits = seen.captured.visits
     chosen: Route = {}
@@ -60,8 +61,17 @@ def route(seen: Seen, unit: tuple[int, int] | None = None) -> Route:
         kept = {number: u for number, u in chosen.items() if number > unit[0]}
         chosen = {}
         _walk(seen, *unit, chosen)
-        chosen |= kept
+        for number, above in sorted(kept.items()):
+            visit = visits[number]
+            below = None if visit.source is None else chosen.get(visit.source)
+            chosen[number] = above if below is None or not _keeps_places(visit) else below
     return dict(sorted(chosen.items()))
+
+
+def _keeps_places(visit: Visit) -> bool:
+    """Return whether a unit of a layer is made of the input at its own place above all."""
+    is_own = type(visit.layer) in BACK or isinstance(visit.layer, nn.Residual)
+    return not is_own and visit.x[0].size == visit.y[0].size
 
 
 def _walk(seen: Seen, number: int | None, unit: int, chosen: Route) -> None:

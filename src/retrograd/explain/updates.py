@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ class _Layer:
     """What is left of an optimizer after some wrappers were taken off.
 
     ``grads`` are as the wrappers so far made them. ``shrinks`` are terms that they add to the move,
-    ``multiplier`` scales all of it; ``is_plain`` is False once a wrapper has no template.
+    ``multiplier`` scales all of it; ``is_plain`` is False at a wrapper without a template, which
+    stays on.
     """
 
     optimizer: Optimizer
@@ -44,7 +45,6 @@ class _Layer:
     shrinks: tuple[Term, ...] = ()
     multiplier: float = 1.0
     is_plain: bool = True
-    notes: tuple[str, ...] = field(default=())
 
 
 def update_formulas(seen: Seen, weight: Weight) -> list[Formula]:
@@ -53,10 +53,7 @@ def update_formulas(seen: Seen, weight: Weight) -> list[Formula]:
     layer = _Layer(
         captured.optimizer, captured.optimizer_before, captured.optimizer_after, captured.grads
     )
-    while True:
-        peeled = _peel(seen, weight, layer)
-        if peeled is None:
-            break
+    while layer.is_plain and (peeled := _peel(seen, weight, layer)) is not None:
         layer = peeled
     template = MOVES.get(type(layer.before))
     if template is None or not layer.is_plain:
@@ -82,13 +79,13 @@ def _peel(seen: Seen, weight: Weight, layer: _Layer) -> _Layer | None:
         handler: Callable[..., _Layer] = WRAPPERS.get(maker, _unknown)
         return handler(seen, weight, layer, inner, settings)
     except (KeyError, AttributeError):  # a stranger's wrapper that looks like one of ours
-        return replace(layer, optimizer=inner, is_plain=False)
+        return replace(layer, is_plain=False)
 
 
 def _unknown(
     seen: Seen, weight: Weight, layer: _Layer, inner: Optimizer, settings: Mapping[str, Any]
 ) -> _Layer:
-    return replace(layer, optimizer=inner, is_plain=False)
+    return replace(layer, is_plain=False)
 
 
 def _averaged(
@@ -178,7 +175,7 @@ def _accumulated(
     """Show the mean of the gradients that were waiting, or that the weight still waits."""
     waiting, steps = int(layer.before.waiting) + 1, settings["steps"]
     if waiting < steps:
-        return replace(layer, optimizer=inner, is_plain=False)
+        return replace(layer, is_plain=False)
     total = {
         name: Tensor(
             x.type, np.asarray((x.numpy() + layer.grads[name].numpy()) / steps, x.numpy().dtype)
