@@ -161,20 +161,22 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> list[str]:
+def table(rows: Sequence[Sequence[str]], headings: Sequence[str], widest: int = 24) -> list[str]:
     """Return lines of a table whose last column takes what is left of the width, folded.
+
+    The others take what they need, up to ``widest``; what is longer is cut.
 
     >>> table([["a", "number"]], ["column", "kind"])
     ['column  kind', 'a       number']
     """
     cells = [list(headings), *map(list, rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings) - 1)]
-    widths = [min(w, 24) for w in widths]
+    widths = [min(w, widest) for w in widths]
     left = sum(widths) + 2 * len(widths)
     lines = []
     for row in cells:
         start = "".join(f"{_fit(cell, w):<{w}}  " for cell, w in zip(row, widths, strict=False))
-        last = textwrap.wrap(row[-1], max(width() - left, 20)) or [""]
+        last = textwrap.wrap(row[-1], max(width() - left, 15)) or [""]
         lines.append((start + last[0]).rstrip())
         lines += [" " * left + more for more in last[1:]]
     return lines

@@ -57,7 +57,7 @@ def report_lines(evaluation: Evaluation) -> list[str]:
             [c.name, f"{c.estimate.value:.4g}", f"{c.difference}", c.description]
             for c in evaluation.comparisons
         ]
-        lines += ["", *table(rows, ["baseline", word[:24], better, "what it does"])]
+        lines += ["", *table(rows, ["baseline", word[:24], better, "what it does"], 29)]
     for sentence in (evaluation.verdict, *evaluation.notes):
         lines += ["", *textwrap.wrap(sentence, width())]
     return lines
