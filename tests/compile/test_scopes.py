@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -85,6 +86,25 @@ def test_a_program_keeps_neither_inputs_nor_what_it_folded() -> None:
     gc.collect()
     assert [ref() for ref in held] == [None, None]
     assert program([np.full(3, 2.0)])[0].tolist() == [4000] * 3
+
+
+@pytest.mark.parametrize("wrap", [compile, lambda f: f])
+def test_a_thousand_steps_leave_nothing_behind(wrap: Any) -> None:
+    steps = 1000
+    step = wrap(lambda x: x - grad(lambda x: ops.sum(ops.square(ops.tanh(x))))(x) * 0.01)
+    x = step(tensor(np.ones(1000)))
+    gc.collect()
+    gc.disable()  # by reference counts alone
+    tracemalloc.start()
+    try:
+        for _ in range(steps):
+            x = step(x)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    # An array is 8000 bytes; NumPy's own caches of small blocks are counted as well.
+    assert kept < 800 * steps
 
 
 def test_two_threads_differentiate_at_once() -> None:

@@ -59,8 +59,8 @@ CASES = list(layers(DType.float64))
 
 def test_the_walk_is_complete() -> None:
     offered = {
-        name
-        for name, value in vars(nn).items()
+        value.__name__
+        for value in vars(nn).values()
         if isinstance(value, type) and dataclasses.is_dataclass(value)
     }
     assert offered == {type(layer).__name__ for layer, _ in layers(DType.float32).values()}

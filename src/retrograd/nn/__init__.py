@@ -42,6 +42,7 @@ from retrograd.nn.initializers import lecun_normal as lecun_normal
 from retrograd.nn.initializers import normal as normal
 from retrograd.nn.initializers import orthogonal as orthogonal
 from retrograd.nn.initializers import uniform as uniform
+from retrograd.nn.linear import Dense as Dense
 from retrograd.nn.linear import Linear as Linear
 from retrograd.nn.losses.classification import binary_cross_entropy as binary_cross_entropy
 from retrograd.nn.losses.classification import cross_entropy as cross_entropy

@@ -17,7 +17,7 @@ class Linear:
     """z = x @ weight + bias.  x (..., in_features) -> (..., out_features)
 
     ``weight`` (in_features, out_features): column j holds the weights of output j. ``bias``
-    (out_features,), or None.
+    (out_features,), or None. `nn.Dense` is another name for it.
 
     >>> from retrograd.tensor.tensor import tensor
     >>> layer = Linear(tensor([[1.0], [10.0]]), tensor([0.5]))
@@ -80,3 +80,7 @@ class Linear:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return z and the state: training computes the same."""
         return self(x), state
+
+
+Dense = Linear
+"""Another name of `Linear`: half of the field calls it so."""

@@ -6,6 +6,7 @@ from retrograd.ops.arithmetic import multiply as multiply
 from retrograd.ops.arithmetic import negative as negative
 from retrograd.ops.arithmetic import square as square
 from retrograd.ops.arithmetic import subtract as subtract
+from retrograd.ops.choice import abs as abs
 from retrograd.ops.choice import absolute as absolute
 from retrograd.ops.choice import clip as clip
 from retrograd.ops.choice import maximum as maximum

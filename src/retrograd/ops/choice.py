@@ -14,13 +14,12 @@ import numpy as np
 from retrograd.ops.arithmetic import multiply
 from retrograd.ops.comparison import equal, greater, less
 from retrograd.ops.families import Binary, Unary, apply_binary, apply_unary, stretch
-from retrograd.ops.movement import broadcast_to
 from retrograd.tensor.element import Element, Index, Reader, call, select
 from retrograd.tensor.errors import DTypeError, InputError, ShapeError
 from retrograd.tensor.history import apply, same_dtype
 from retrograd.tensor.op import Draw, Example, Op
 from retrograd.tensor.tensor import Tensor, TensorLike, as_tensor
-from retrograd.tensor.types import Array, DType, TensorType, broadcast_shapes
+from retrograd.tensor.types import Array, DType, TensorType
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,7 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """
     chosen = as_tensor(condition)
     first, second = stretch("where", x, y)
-    shape = broadcast_shapes("where", chosen.shape, first.shape)
-    return apply(Where(), *(broadcast_to(t, shape) for t in (chosen, first, second)))
+    return apply(Where(), *stretch("where", chosen, first, second))
 
 
 def absolute(x: TensorLike) -> Tensor:
@@ -174,6 +172,10 @@ def absolute(x: TensorLike) -> Tensor:
     tensor([1.5, 2. ], float32[2])
     """
     return apply_unary(Absolute(), x)
+
+
+abs = absolute
+"""Another name of `absolute`, as in NumPy."""
 
 
 def sign(x: TensorLike) -> Tensor:

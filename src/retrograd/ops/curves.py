@@ -54,7 +54,10 @@ class Cos(Unary):
 
 @dataclass(frozen=True)
 class Tanh(Unary):
-    """(e^x - e^-x) / (e^x + e^-x), between -1 and 1."""
+    """(e^x - e^-x) / (e^x + e^-x), between -1 and 1.
+
+    The slope is formed from the output: it is 0 where that has rounded to -1 or 1.
+    """
 
     def evaluate(self, x: Array) -> Array:
         """Return the hyperbolic tangent."""
@@ -74,6 +77,7 @@ class Sigmoid(Unary):
     """1 / (1 + e^-x), between 0 and 1.
 
     Stable: only e^-|x| is formed, which never overflows, so small values keep all their digits.
+    The slope is formed from the output: it is 0 where that has rounded to 1.
     """
 
     def evaluate(self, x: Array) -> Array:

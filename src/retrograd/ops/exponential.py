@@ -35,7 +35,10 @@ class Exp(Unary):
 
 @dataclass(frozen=True)
 class Expm1(Unary):
-    """e^x - 1, exact to the last digits for small x."""
+    """e^x - 1, exact to the last digits for small x.
+
+    The slope is formed from the output: it is 0 where that has rounded to -1.
+    """
 
     def evaluate(self, x: Array) -> Array:
         """Return NumPy's expm1."""

@@ -8,6 +8,7 @@ The state is the inner optimizer's. The outermost acts first on the gradients:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,9 @@ def clip_by_global_norm(optimizer: Optimizer, max_norm: float) -> Optimizer:
     require_positive("clip_by_global_norm", 1.0, max_norm=max_norm)
 
     def clip(grads: Params, params: Params) -> Grads:
-        scale = ops.minimum(max_norm / global_norm(grads), 1.0)
+        norm = global_norm(grads)
+        # Of an infinite norm the quotient is 0, which would pass for a step without a gradient.
+        scale = ops.where(norm < math.inf, ops.minimum(max_norm / norm, 1.0), math.nan)
         return {name: times(scale, g) for name, g in grads.items()}
 
     return _with_gradients("clip_by_global_norm", optimizer, clip)

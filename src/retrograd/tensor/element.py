@@ -2,13 +2,14 @@
 
 An op's ``lower`` answers in this language and never says how to loop. Inputs arrive as readers:
 calling ``x(i, j)`` gives the element of ``x`` there, which is a `Load` from a buffer or, when a
-compiler fuses, the producer's own element. Eight kinds of node are all there is::
+compiler fuses, the producer's own element. Seven kinds of node, and a second form, are all there
+is::
 
     Const Var Load Call Select Cast Fold      a value that an element has
     Loops(For, Store)                         the second form, for what no single element can say
 
 `Select` is lazy: the side that is not taken is never read, so a load there may be out of range.
-Integers wrap around. `maximum` and `minimum` hand on NaN. A fold may be summed in any fixed order.
+docs/element-language.md says what each node and each function means, to the last corner.
 """
 
 from __future__ import annotations
