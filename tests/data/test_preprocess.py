@@ -141,8 +141,8 @@ def test_rare_categories_share_a_code():
     new = read_table({"colour": ["odd", "never seen", "red", None]})
     assert preprocessor.transform(new).tolist() == [[0, 0, 1], [0, 0, 1], [0, 1, 0], [0, 0, 0]]
     notes = preprocessor.notes(new)
-    assert notes[0].startswith("2 cells of 'colour' hold rare or unseen texts such as 'odd'")
-    assert notes[1] == "1 cells of 'colour' are missing, none was in training: no category"
+    assert notes[0].startswith("'colour': 2 cells are rare or unseen, such as 'odd'")
+    assert notes[1] == "'colour': 1 cell is missing, none was in training: no category"
 
 
 def test_the_most_frequent_categories_are_kept():
@@ -169,12 +169,12 @@ def test_notes_count_what_training_did_not_know():
     features = preprocessor.transform(new)
     assert np.isfinite(features).all()
     assert preprocessor.notes(new) == (
-        "1 infinite cells of 'a' are taken as missing",
-        "1 cells of 'a' are far outside the training range: taken for the nearest it had, 1 or 4",
-        "2 cells of 'a' are missing, none was in training: the training median 2",
-        "1 cells of 'b' are neither yes nor no: missing",
-        "2 cells of 'b' are missing, none was in training: no",
-        "1 cells of 'd' are missing, none was in training: the training mean",
+        "'a': 1 cell is infinite, taken as missing",
+        "'a': 1 cell is far outside the training range, taken for the nearest it had, 1 or 4",
+        "'a': 2 cells are missing, none was in training: the training median 2",
+        "'b': 1 cell is neither yes nor no, taken as missing",
+        "'b': 2 cells are missing, none was in training: no",
+        "'d': 1 cell is missing, none was in training: the training mean",
         "1 columns are not used by the network: 'extra'",
     )
 
@@ -235,7 +235,7 @@ def test_a_column_read_as_numbers_on_request_is_lenient():
     columns = {"a": ["1", "2", "oops", "4"] * 10, "y": [0, 1] * 20}
     table, preprocessor = fitted(columns, kinds={"a": "number"})
     assert preprocessor.transform(table)[2, 1] == 1
-    assert "10 cells of 'a' are no numbers: taken as missing" in preprocessor.notes(table)
+    assert "'a': 10 cells are no number, taken as missing" in preprocessor.notes(table)
 
 
 def test_columns_whose_training_part_is_empty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from retrograd.cli.runs import open_run
 
 if TYPE_CHECKING:
     from retrograd.recipe.evaluate import Evaluation
+    from retrograd.recipe.intervals import Estimate
 
 _OUTPUT = Output()
 
@@ -46,7 +48,7 @@ def report_lines(evaluation: Evaluation) -> list[str]:
     )
     lines = [f"test: {evaluation.rows:,} rows, {opened}", ""]
     rows = [
-        [name.replace("_", " "), f"{e.value:.4g}", f"{e.low:.4g} – {e.high:.4g}"]
+        [name.replace("_", " "), f"{e.value:.4g}", _interval(e)]
         for name, e in evaluation.estimates.items()
     ]
     lines += table(rows, [evaluation.target[:24], "estimate", "95 % interval"])
@@ -61,3 +63,9 @@ def report_lines(evaluation: Evaluation) -> list[str]:
     for sentence in (evaluation.verdict, *evaluation.notes):
         lines += ["", *textwrap.wrap(sentence, width())]
     return lines
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.low):
+        return "too few rows"
+    return f"{estimate.low:.4g} – {estimate.high:.4g}"

@@ -111,16 +111,16 @@ def notes_on(encoding: Encoding, column: Column) -> list[str]:
             values, bad = as_numbers(column)
             infinite = int(np.isinf(values).sum())
             if infinite:
-                notes.append(f"{infinite:,} infinite cells of {name!r} are taken as missing")
+                notes.append(f"{name!r}: {_cells(infinite)} infinite, taken as missing")
             if len(bad):
-                notes.append(f"{len(bad):,} cells of {name!r} are no numbers: taken as missing")
+                notes.append(f"{name!r}: {_cells(len(bad))} no number, taken as missing")
             known = values[np.isfinite(values)]
             # A little outside is usual in new rows; a whole range outside is worth a word.
             reach = np.abs(np.clip(known, low, high) * 0.5 - known * 0.5)
             far = int((reach > high * 0.5 - low * 0.5).sum())
             if far:
                 notes.append(
-                    f"{far:,} cells of {name!r} are far outside the training range: taken for the "
+                    f"{name!r}: {_cells(far)} far outside the training range, taken for the "
                     f"nearest it had, {low:g} or {high:g}"
                 )
             missing = 0 if seen else len(values) - len(known)
@@ -128,14 +128,14 @@ def notes_on(encoding: Encoding, column: Column) -> list[str]:
         case BooleanEncoding(_, fill, seen):
             values, bad = as_booleans(column)
             if len(bad):
-                notes.append(f"{len(bad):,} cells of {name!r} are neither yes nor no: missing")
+                notes.append(f"{name!r}: {_cells(len(bad))} neither yes nor no, taken as missing")
             missing = 0 if seen else int(np.isnan(values).sum())
             filled = "yes" if fill else "no"
         case DateEncoding(_, _, _, seen):
             missing = 0 if seen else int(np.isnat(as_dates(column)[0]).sum())
             filled = "the training mean"
     if missing:
-        notes.append(f"{missing:,} cells of {name!r} are missing, none was in training: {filled}")
+        notes.append(f"{name!r}: {_cells(missing)} missing, none was in training: {filled}")
     return notes
 
 
@@ -149,10 +149,11 @@ def _unseen_categories(encoding: CategoryEncoding, column: Column) -> list[str]:
         return []
     first = text_at(text, int(rows[0]))
     taken = "counted as (other)" if encoding.other else "no category"
-    return [
-        f"{len(rows):,} cells of {encoding.column!r} hold rare or unseen texts such as {first!r}: "
-        f"{taken}"
-    ]
+    return [f"{encoding.column!r}: {_cells(len(rows))} rare or unseen, such as {first!r}: {taken}"]
+
+
+def _cells(count: int) -> str:
+    return "1 cell is" if count == 1 else f"{count:,} cells are"
 
 
 def width(encoding: Encoding) -> int:

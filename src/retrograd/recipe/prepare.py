@@ -125,7 +125,7 @@ def _overlap_notes(table: Table, schema: Schema, split: Split) -> tuple[str, ...
     columns = [*(column.name for column in schema.features), schema.target]
     found = duplicates_across(table, split, columns)
     return tuple(
-        f"{count:,} rows are twice in the data, {where}: their score says little of new rows"
+        f"rows that repeat others, {where}: {count:,}; their score says little of new rows"
         for where, count in found.items()
         if count and where != "test in validation"
     )
