@@ -128,6 +128,24 @@ def test_dead_nodes_and_their_constants_are_dropped() -> None:
     assert graph.constants == ()
 
 
+def test_chains_of_dead_nodes_are_dropped() -> None:
+    def function(x: Tensor) -> Tensor:
+        return ops.replace_gradient(x * 2.0, lambda g, out, y: (g,), ops.exp(ops.exp(x)))
+
+    assert len(build(function, random(2)).steps) == 1
+
+
+def test_constants_that_print_alike_stay_apart() -> None:
+    one, other = (tensor(np.full(2, value)) for value in (1.0, 1.0 + 2**-40))
+    near, far = compile(lambda x: (x * one, x * other))(random(2))
+    assert not np.array_equal(near, far)
+
+
+def test_an_output_that_others_read_is_kept() -> None:
+    doubled, more = compile(lambda x: ((y := x * 2.0), y + 1.0))(random(2))
+    np.testing.assert_array_equal(doubled + 1.0, more)
+
+
 def test_small_constants_fold() -> None:
     def fold(x: Tensor) -> Tensor:
         return x + (ops.broadcast_to(tensor(2.0, DType.float64), (3,)) * 3.0)

@@ -108,6 +108,8 @@ def test_powers_at_zero() -> None:
     assert second(lambda x: ops.power(x, 1.0), 0.0) == 0
     assert second(lambda x: ops.power(x, f64(2.0)), 0.0) == 2
     assert second(lambda x: ops.power(x, f64(3.0)), 0.0) == 0
+    # Towards x and y together: 3x^2 log(x) + x^2 at 0.
+    assert second(lambda x: ops.power(x, f64(3.0) + x), 0.0) == 0
 
 
 def test_an_exponent_of_two_squares() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from retrograd import ops
 from retrograd.optim.optimizer import (
@@ -89,26 +90,9 @@ def momentum(learning_rate: LearningRate = 0.01, momentum: float = 0.9) -> Optim
     {'w': tensor([0.71], float32[1])}
     """
     require_fraction("momentum", 0.9, momentum=momentum)
-    rate = rate_of("momentum", MomentumState, learning_rate)
-
-    def init(params: Params) -> MomentumState:
-        require_trainable("momentum", params)
-        return MomentumState(first_step(), zeros_like(params))
-
-    def update(
-        grads: Params, state: MomentumState, params: Params
-    ) -> tuple[dict[str, Tensor], MomentumState]:
-        require_agreement("momentum", MomentumState, grads, state, params)
-        size = rate(state)
-
-        def rule(p: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-            v = v * momentum + g
-            return p - times(size, v), v
-
-        moved, velocity = for_each(rule, params, grads, state.velocity)
-        return moved, MomentumState(state.step + 1, velocity)
-
-    return Optimizer(init, update, learning_rate=rate)
+    return _with_velocity(
+        "momentum", MomentumState, learning_rate, momentum, lambda g, velocity: velocity
+    )
 
 
 def nesterov(learning_rate: LearningRate = 0.01, momentum: float = 0.9) -> Optimizer:
@@ -129,23 +113,35 @@ def nesterov(learning_rate: LearningRate = 0.01, momentum: float = 0.9) -> Optim
     {'w': tensor([0.81], float32[1])}
     """
     require_fraction("nesterov", 0.9, momentum=momentum)
-    rate = rate_of("nesterov", NesterovState, learning_rate)
+    return _with_velocity(
+        "nesterov", NesterovState, learning_rate, momentum,
+        lambda g, velocity: g + velocity * momentum,
+    )  # fmt: skip
 
-    def init(params: Params) -> NesterovState:
-        require_trainable("nesterov", params)
-        return NesterovState(first_step(), zeros_like(params))
 
-    def update(
-        grads: Params, state: NesterovState, params: Params
-    ) -> tuple[dict[str, Tensor], NesterovState]:
-        require_agreement("nesterov", NesterovState, grads, state, params)
+def _with_velocity(
+    asked: str,
+    kind: type[MomentumState] | type[NesterovState],
+    learning_rate: LearningRate,
+    momentum: float,
+    direction: Callable[[Tensor, Tensor], Tensor],
+) -> Optimizer:
+    """Return v <- momentum v + g, w <- w - learning_rate direction(g, v), with its own state."""
+    rate = rate_of(asked, kind, learning_rate)
+
+    def init(params: Params) -> Any:
+        require_trainable(asked, params)
+        return kind(first_step(), zeros_like(params))
+
+    def update(grads: Params, state: Any, params: Params) -> tuple[dict[str, Tensor], Any]:
+        require_agreement(asked, kind, grads, state, params)
         size = rate(state)
 
         def rule(p: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
             v = v * momentum + g
-            return p - times(size, g + v * momentum), v
+            return p - times(size, direction(g, v)), v
 
         moved, velocity = for_each(rule, params, grads, state.velocity)
-        return moved, NesterovState(state.step + 1, velocity)
+        return moved, kind(state.step + 1, velocity)
 
     return Optimizer(init, update, learning_rate=rate)
