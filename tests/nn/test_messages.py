@@ -257,6 +257,15 @@ def test_layers_that_cannot_be_made() -> None:
         InputError, lambda: nn.Residual(nn.Dropout), "inner of a Residual", "make one: Dropout(...)"
     )
 
+    @dataclass(frozen=True)
+    class Waves:
+        def __call__(self, x: Tensor) -> Tensor:
+            return ops.sin(x)
+
+    check(
+        InputError, lambda: nn.Sequential((Waves(),)), "Waves does not say how it trains", "apply"
+    )
+
 
 def test_inputs_that_do_not_fit() -> None:
     net = nn.mlp(KEY, (3, 8, 2), normalization=nn.LayerNorm.init)

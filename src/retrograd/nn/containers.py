@@ -181,6 +181,12 @@ def _require_member(place: str, member: object) -> None:
             f"{member!r} cannot be called",
             "give a layer, such as nn.Flatten(), or a function, such as nn.relu",
         )
+    if is_layer(member) and not hasattr(member, "apply"):
+        raise InputError(
+            place,
+            f"{name_of(member)} does not say how it trains",
+            "add to it: def apply(self, x, state, key): return self(x), state",
+        )
 
 
 def _located(error: ShapeError | DTypeError, path: str, member: Member) -> ShapeError | DTypeError:
