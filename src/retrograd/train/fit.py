@@ -197,7 +197,7 @@ def _is_due(plan: Plan, saves: _Saves) -> bool:
 
 
 def _save(plan: Plan, at: Checkpoint, saves: _Saves) -> Checkpointed:
-    """Save and say so, with the time as it is now, for budgets over several sessions."""
+    """Save and say so, with the time as it is now, for time budgets of runs that are resumed."""
     assert plan.save is not None
     saves.seconds, saves.place = plan.elapsed(), _place(at)
     progress = dataclasses.replace(at.progress, seconds=saves.seconds)
