@@ -32,19 +32,19 @@ def share(graph: Graph) -> Graph:
     seen: dict[tuple[Op, tuple[int, ...]], int] = {}
     for value, node in enumerate(graph.nodes, graph.first_node):
         inputs = tuple(number[i] for i in node.inputs)
+        key = (node.op, inputs)
         if node.op.passes_through:
             number[value] = inputs[0]
-        elif (node.op, inputs) in seen:
-            number[value] = seen[node.op, inputs]
+        elif key in seen:
+            number[value] = seen[key]
+        elif node.type.size <= FOLD_LIMIT and all(i in known for i in inputs):
+            number[value] = len(graph.inputs) + len(constants)
+            known[number[value]] = _fold(node, [known[i] for i in inputs])
+            constants.append(known[number[value]])
         else:
-            if node.type.size <= FOLD_LIMIT and all(i in known for i in inputs):
-                number[value] = len(graph.inputs) + len(constants)
-                known[number[value]] = _fold(node, [known[i] for i in inputs])
-                constants.append(known[number[value]])
-            else:
-                nodes.append(Node(node.op, inputs, node.type))
-                number[value] = -len(nodes)
-            seen[node.op, inputs] = number[value]
+            nodes.append(Node(node.op, inputs, node.type))
+            number[value] = -len(nodes)
+        seen[key] = number[value]
     first = len(graph.inputs) + len(constants)
 
     def final(value: int) -> int:
