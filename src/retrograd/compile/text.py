@@ -1,0 +1,270 @@
+"""Text: a native function being written, line by line, in LLVM's assembly language.
+
+Explicit vector types everywhere, no flags that let LLVM reorder or drop: what is written is what
+is computed. A value carries its type; whole-number constants fold while they are written, so that
+an address which is known costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from retrograd.compile.target import Target
+from retrograd.compile.values import (
+    Integer,
+    Value,
+    lanes_of,
+    literal,
+    mangled,
+    scalar_of,
+    vector,
+)
+
+
+class Text:
+    """The body of one function. Methods write an instruction and return its result."""
+
+    def __init__(self, name: str, parameters: Sequence[Value]) -> None:
+        """Start a function without result of these parameters."""
+        self.name = name
+        self.parameters = tuple(parameters)
+        self.lines: list[str] = []
+        self.declarations: set[str] = set()
+        self.block = "entry"
+        self._count = 0
+        self._reserved: list[str] = []
+
+    def __str__(self) -> str:
+        """Return the definition."""
+        given = ", ".join(map(str, self.parameters))
+        body = "\n".join(["entry:", *self._reserved, *self.lines])
+        return f"define void @{self.name}({given}) #0 {{\n{body}\n  ret void\n}}\n"
+
+    def new(self, type: str) -> Value:
+        """Return a fresh register."""
+        self._count += 1
+        return Value(type, f"%v{self._count}")
+
+    def do(self, line: str) -> None:
+        """Write an instruction that has no result."""
+        self.lines.append(f"  {line}")
+
+    def let(self, type: str, expression: str) -> Value:
+        """Write an instruction and return its result."""
+        result = self.new(type)
+        self.lines.append(f"  {result.name} = {expression}")
+        return result
+
+    def call(self, function: str, type: str, *arguments: Value) -> Value:
+        """Call an intrinsic and return its result."""
+        types = ", ".join(x.type for x in arguments)
+        self.declarations.add(f"declare {type} @{function}({types})")
+        return self.let(type, f"call {type} @{function}({', '.join(map(str, arguments))})")
+
+    def call_void(self, function: str, *arguments: Value) -> None:
+        """Call an intrinsic that has no result."""
+        types = ", ".join(x.type for x in arguments)
+        self.declarations.add(f"declare void @{function}({types})")
+        self.do(f"call void @{function}({', '.join(map(str, arguments))})")
+
+    def intrinsic(self, name: str, *arguments: Value) -> Value:
+        """Call ``llvm.<name>`` overloaded on the first argument's type, which is the result's."""
+        return self.call(f"llvm.{name}.{mangled(arguments[0].type)}", arguments[0].type, *arguments)
+
+    # Constants
+
+    def constant(self, type: str, value: float) -> Value:
+        """Return the same number in every lane."""
+        text = literal(scalar_of(type), value)
+        if not type.startswith("<"):
+            return Value(type, text)
+        return Value(type, f"splat ({scalar_of(type)} {text})")
+
+    def lanes(self, type: str, values: Sequence[float]) -> Value:
+        """Return a vector constant, lane by lane."""
+        scalar = scalar_of(type)
+        return Value(type, "<" + ", ".join(f"{scalar} {literal(scalar, v)}" for v in values) + ">")
+
+    def mask(self, lanes: int, count: int) -> Value:
+        """Return the constant that is true in the first ``count`` lanes."""
+        return self.lanes(vector("i1", lanes), [i < count for i in range(lanes)])
+
+    # Whole numbers
+
+    def integer(self, x: Integer) -> Value:
+        """Return an i64 as an operand."""
+        return Value("i64", str(x)) if isinstance(x, int) else x
+
+    def add(self, x: Integer, y: Integer) -> Integer:
+        """Return x + y, folded where both are known."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x + y
+        if x == 0 or y == 0:
+            return y if x == 0 else x
+        return self.binary("add nsw", self.integer(x), self.integer(y))
+
+    def multiply(self, x: Integer, y: Integer) -> Integer:
+        """Return x * y, folded where both are known."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x * y
+        if x == 0 or y == 0:
+            return 0
+        if x == 1 or y == 1:
+            return y if x == 1 else x
+        return self.binary("mul nsw", self.integer(x), self.integer(y))
+
+    # Arithmetic
+
+    def binary(self, operation: str, x: Value, y: Value) -> Value:
+        """Return an operation of two values of one type."""
+        return self.let(x.type, f"{operation} {x}, {y.name}")
+
+    def compare(self, predicate: str, x: Value, y: Value) -> Value:
+        """Return ``icmp`` or ``fcmp`` with its predicate, lane by lane."""
+        return self.let(vector("i1", lanes_of(x.type)), f"{predicate} {x}, {y.name}")
+
+    def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
+        """Return one of two values, lane by lane."""
+        return self.let(then.type, f"select {condition}, {then}, {otherwise}")
+
+    def convert(self, operation: str, x: Value, type: str) -> Value:
+        """Return ``trunc``, ``sext``, ``bitcast``, ... to another type."""
+        return self.let(type, f"{operation} {x} to {type}")
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """Return x * y + z, rounded once."""
+        return self.intrinsic("fma", x, y, z)
+
+    def splat(self, x: Value, lanes: int) -> Value:
+        """Return a scalar in every lane."""
+        if lanes == 1:
+            return x
+        if not x.name.startswith("%"):
+            return Value(vector(x.type, lanes), f"splat ({x})")
+        type = vector(x.type, lanes)
+        one = self.let(type, f"insertelement {type} poison, {x}, i64 0")
+        zeros = f"<{lanes} x i32> zeroinitializer"
+        return self.let(type, f"shufflevector {one}, {type} poison, {zeros}")
+
+    def shuffle(self, x: Value, y: Value, places: Sequence[int]) -> Value:
+        """Return lanes chosen from two vectors; places of y count on from those of x."""
+        type = vector(scalar_of(x.type), len(places))
+        chosen = ", ".join(f"i32 {i}" for i in places)
+        return self.let(type, f"shufflevector {x}, {y}, <{len(places)} x i32> <{chosen}>")
+
+    def extract(self, x: Value, lane: int) -> Value:
+        """Return one lane."""
+        return self.let(scalar_of(x.type), f"extractelement {x}, i64 {lane}")
+
+    def insert(self, x: Value, y: Value, lane: int) -> Value:
+        """Return a vector with one lane replaced."""
+        return self.let(x.type, f"insertelement {x}, {y}, i64 {lane}")
+
+    # Memory
+
+    def address(self, pointer: Value, offset: Integer, unit: str = "i8") -> Value:
+        """Return the pointer moved by so many units of a type."""
+        if offset == 0:
+            return pointer
+        moved = f"getelementptr inbounds {unit}, {pointer}, {self.integer(offset)}"
+        return self.let("ptr", moved)
+
+    def load(self, type: str, pointer: Value, align: int, count: int | None = None) -> Value:
+        """Return what lies there; with a count only the first lanes are read, the others are 0."""
+        lanes = lanes_of(type)
+        if count is None or count == lanes:
+            return self.let(type, f"load {type}, {pointer}, align {align}")
+        name = f"llvm.masked.load.{mangled(type)}.p0"
+        passed = (pointer, Value("i32", str(align)), self.mask(lanes, count))
+        return self.call(name, type, *passed, Value(type, "zeroinitializer"))
+
+    def store(self, x: Value, pointer: Value, align: int, count: int | None = None) -> None:
+        """Write a value; with a count only its first lanes."""
+        lanes = lanes_of(x.type)
+        if count is None or count == lanes:
+            self.do(f"store {x}, {pointer}, align {align}")
+            return
+        name = f"llvm.masked.store.{mangled(x.type)}.p0"
+        self.call_void(name, x, pointer, Value("i32", str(align)), self.mask(lanes, count))
+
+    def reserve(self, type: str, count: int) -> Value:
+        """Return memory of the function's own, 64-byte aligned, made once at its entry."""
+        result = self.new("ptr")
+        self._reserved.append(f"  {result.name} = alloca [{count} x {type}], align 64")
+        return result
+
+    # Control
+
+    def loop(
+        self,
+        start: Integer,
+        stop: Integer,
+        step: int,
+        body: Callable[..., Sequence[Value] | None],
+        carried: Sequence[Value] = (),
+    ) -> list[Value]:
+        """Write ``body(i, *carried)`` for i from start up to stop; return what it carried last.
+
+        The body returns the next carried values. Bounds that are known need no test before the
+        first turn, and a single turn is no loop.
+        """
+        is_known = isinstance(start, int) and isinstance(stop, int)
+        if isinstance(start, int) and isinstance(stop, int):
+            if start >= stop:
+                return list(carried)
+            if start + step >= stop:
+                return list(body(start, *carried) or ())
+        head, done = self._labels("loop", "done")
+        before = self.block
+        if is_known:
+            self.do(f"br label %{head}")
+        else:
+            runs = self.compare("icmp slt", self.integer(start), self.integer(stop))
+            self.do(f"br {runs}, label %{head}, label %{done}")
+        self._start(head)
+        i, place = self.new("i64"), len(self.lines)
+        inside = [self.new(x.type) for x in carried]
+        after = list(body(i, *inside) or ())
+        following = self.let("i64", f"add nsw {i}, {step}")
+        again = self.compare("icmp slt", following, self.integer(stop))
+        latch = self.block
+        self.do(f"br {again}, label %{head}, label %{done}")
+        firsts, nexts = [self.integer(start), *carried], [following, *after]
+        self.lines[place:place] = [
+            f"  {x.name} = phi {x.type} [ {a.name}, %{before} ], [ {b.name}, %{latch} ]"
+            for x, a, b in zip([i, *inside], firsts, nexts, strict=True)
+        ]
+        self._start(done)
+        if is_known:
+            return after
+        return [
+            self.let(a.type, f"phi {a.type} [ {a.name}, %{before} ], [ {b.name}, %{latch} ]")
+            for a, b in zip(carried, after, strict=True)
+        ]
+
+    def when(self, condition: Value, body: Callable[[], None]) -> None:
+        """Write a body that runs only if the condition, an i1, holds."""
+        inside, done = self._labels("then", "done")
+        self.do(f"br {condition}, label %{inside}, label %{done}")
+        self._start(inside)
+        body()
+        self.do(f"br label %{done}")
+        self._start(done)
+
+    def _labels(self, *names: str) -> list[str]:
+        self._count += 1
+        return [f"{name}{self._count}" for name in names]
+
+    def _start(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.block = label
+
+
+def module(functions: Sequence[Text], target: Target) -> str:
+    """Return a whole module: what the functions declare, their definitions, and the target."""
+    declared = sorted(set().union(*(f.declarations for f in functions)))
+    attributes = f'nounwind "target-cpu"="{target.cpu}" "target-features"="{target.features}"'
+    wide = '"prefer-vector-width"="512"' if target.name == "avx512" else ""
+    return "\n".join(
+        [*declared, *map(str, functions), f"attributes #0 = {{ {attributes} {wide} }}\n"]
+    )
