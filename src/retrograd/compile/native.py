@@ -1,0 +1,213 @@
+"""Native: LLVM's text becomes machine code in this process. The one module that speaks LLVM.
+
+LLVM answers some mistakes by ending the process, so what can be checked is checked before it is
+asked: the text defines plain functions only, calls only intrinsics, and is verified. The object is
+linked by JITLink, which answers a symbol that nobody has with an error instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+from retrograd.compile import target as targets
+from retrograd.compile.target import Target
+from retrograd.tensor.errors import CompileError
+
+CODEGEN_LEVEL = 2
+_DEFINED = re.compile(r"^define [^@\n]*@([\w.]+)\(", re.MULTILINE)
+_FOREIGN = re.compile(r"^(?:\s*@.*|.*\basm\b.*|declare [^@\n]*@(?!llvm\.).*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Library:
+    """Native functions, ready to be called for as long as the library is referenced.
+
+    ``seconds`` is what it took to compile them, or to load them where ``is_cached``.
+    """
+
+    names: tuple[str, ...]
+    seconds: float
+    is_cached: bool
+    _code: Any = field(repr=False, compare=False)
+
+    def address(self, name: str) -> int:
+        """Return where a function starts. Raises CompileError for one that is not defined here."""
+        if name not in self.names:
+            raise CompileError(
+                f"looking up the native function {name!r}",
+                f"the library defines {', '.join(self.names)}",
+                "ask for one of those",
+            )
+        return int(self._code[1][name])
+
+
+def host() -> Target:
+    """Return what to compile for: this machine's CPU, or the kind that ``RETROGRAD_CPU`` names."""
+    return _host(os.environ.get("RETROGRAD_CPU", ""))
+
+
+@functools.cache
+def can_compile() -> str | None:
+    """Return None if native code works in this process, otherwise one sentence that says why not.
+
+    A hardened kernel kills or refuses who makes written memory executable, so that is tried first,
+    with a page of nothing; then the smallest function is compiled and called.
+    """
+    try:
+        llvm = _llvm()
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
+        return f"llvmlite cannot be used here: {error}"
+    try:
+        llvm.check_jit_execution()
+    except OSError as error:
+        return f"this system forbids executable memory: {error}"
+    try:
+        code = _link(_compile(_PROBE, "", ""), ["probe"])
+    except (OSError, AttributeError, TypeError, RuntimeError) as error:
+        return f"this llvmlite does not compile: {error}"
+    answer = ctypes.c_int64(0)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code[1]["probe"])(ctypes.addressof(answer))
+    return None if answer.value == 42 else "native code computes wrongly here"
+
+
+def load(text: str, target: Target) -> Library:
+    """Compile a module's text for a target, and return its functions.
+
+    Threads that load the same text get the same library. Raises CompileError for text that LLVM
+    refuses, or that holds more than plain functions and intrinsics.
+    """
+    session = _session()
+    with session.lock:
+        found = session.libraries.get((text, target))
+        if found is None:
+            found = session.libraries[text, target] = _load(text, target)
+        return found
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What the threads of a process share: one compiles at a time, the others take its result."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    libraries: WeakValueDictionary[tuple[str, Target], Library] = field(
+        default_factory=WeakValueDictionary
+    )
+
+
+@functools.cache
+def _session() -> _Session:
+    return _Session()
+
+
+# A process forked while another thread compiles would wait for that thread for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_session.cache_clear)
+
+
+def _load(text: str, target: Target) -> Library:
+    """Compile and link."""
+    start = time.perf_counter()
+    names = _check(text)
+    try:
+        code = _link(_compile(text, target.cpu, target.features), names)
+    except RuntimeError as error:
+        raise _refusal(str(error)) from error
+    return Library(names, time.perf_counter() - start, False, code)
+
+
+def _check(text: str) -> tuple[str, ...]:
+    """Return the functions that a text defines; raise CompileError unless they are plain ones."""
+    foreign = _FOREIGN.search(text)
+    if foreign:
+        raise _refusal(f"more than plain functions and intrinsics: {foreign[0].strip()}")
+    names = tuple(_DEFINED.findall(text))
+    if not names:
+        raise _refusal("no function is defined")
+    return names
+
+
+def _refusal(message: str) -> CompileError:
+    """Return the error that shows the first thing that LLVM said."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    said = [line for line in lines if "error:" in line] or lines[:1] or ["no reason given"]
+    return CompileError(
+        "compiling a native program",
+        said[0].strip(),
+        "run with RETROGRAD_BACKEND=numpy, and report this as a bug of retrograd",
+    )
+
+
+# What LLVM is asked for
+
+_PROBE = "define void @probe(ptr %x) {\n  store i64 42, ptr %x\n  ret void\n}\n"
+
+
+@functools.cache
+def _llvm() -> Any:
+    """Return llvmlite's binding, told once that it compiles for the machine that it runs on."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@functools.cache
+def _host(_kind: str) -> Target:
+    """Return the target for one value of the variable, which ``choose`` reads for itself."""
+    llvm = _llvm()
+    try:
+        features = dict(llvm.get_host_cpu_features())
+    except RuntimeError:  # LLVM does not know how to ask on every system
+        features = {}
+    return targets.choose(llvm.get_host_cpu_name(), features)
+
+
+def _machine(cpu: str, features: str) -> Any:
+    """Return the code generator.
+
+    JITLink lays code and constants side by side, so that addresses relative to the program counter
+    reach (the small model): a constant is then part of the instruction that uses it. On Windows
+    LLVM links ELF objects with its older linker, which needs whole addresses.
+    """
+    llvm = _llvm()
+    is_windows = os.name == "nt"
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu,
+        features=features,
+        opt=CODEGEN_LEVEL,
+        reloc="default" if is_windows else "pic",
+        codemodel="jitdefault" if is_windows else "small",
+        jit=True,
+    )
+
+
+def _compile(text: str, cpu: str, features: str) -> bytes:
+    """Return the object of a module, compiled without IR passes. Raises RuntimeError."""
+    llvm = _llvm()
+    machine = _machine(cpu, features)
+    module = llvm.parse_assembly(text, llvm.create_context())
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    return bytes(machine.emit_object(module))
+
+
+def _link(code: bytes, names: tuple[str, ...] | list[str]) -> tuple[Any, Any]:
+    """Return the linker and the object in memory, both to be kept. Raises RuntimeError."""
+    llvm = _llvm()
+    linker = llvm.create_lljit_compiler(
+        _machine("", ""), use_jit_link=os.name != "nt", suppress_errors=True
+    )
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name in names:
+        library.export_symbol(name)
+    return linker, library.link(linker, "program")
