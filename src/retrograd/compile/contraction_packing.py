@@ -1,0 +1,192 @@
+"""Packing: copies a slab of columns so that each step of a sum finds them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from retrograd.compile.text import Text
+from retrograd.compile.values import Integer, Value, vector
+
+
+class Operand(NamedTuple):
+    """A matrix in memory, by the address of its first element and its strides in elements.
+
+    ``outer`` is the stride along the rows of the left operand, or the columns of the right one;
+    ``inner`` are those along the summed axes, outermost first.
+    """
+
+    pointer: Value
+    outer: Integer
+    inner: tuple[int, ...]
+
+
+class Slab(NamedTuple):
+    """Neighbouring columns: how many vectors they fill, and how many lanes of the last count."""
+
+    vectors: int
+    lanes: int
+    count: int | None
+    scalar: str
+    size: int
+
+    @property
+    def type(self) -> str:
+        """The type of one vector."""
+        return vector(self.scalar, self.lanes)
+
+    @property
+    def width(self) -> int:
+        """Lanes of all vectors."""
+        return self.vectors * self.lanes
+
+    @property
+    def columns(self) -> int:
+        """Columns that exist."""
+        return self.width if self.count is None else self.width - self.lanes + self.count
+
+    def counted(self, place: int) -> int | None:
+        """Return how many lanes of a vector count; None if all do."""
+        return self.count if place == self.vectors - 1 else None
+
+
+Moving = tuple[Value, Sequence[int]]
+"""An address and its strides along the axes of a nest."""
+
+
+def write_nest(
+    text: Text,
+    scalar: str,
+    extents: Sequence[int],
+    moving: Sequence[Moving],
+    body: Callable[..., Sequence[Value] | None],
+    carried: Sequence[Value] = (),
+) -> list[Value]:
+    """Write ``body(addresses, *carried)`` in a loop for each extent; return what it carried last.
+
+    Each address moves by its strides, in elements of the scalar type.
+    """
+    if not extents:
+        return list(body([pointer for pointer, _ in moving], *carried) or ())
+
+    def step(i: Integer, *carried: Value) -> list[Value]:
+        moved = [
+            (text.address(pointer, text.multiply(i, strides[0]), scalar), strides[1:])
+            for pointer, strides in moving
+        ]
+        return write_nest(text, scalar, extents[1:], moved, body, carried)
+
+    return text.loop(0, extents[0], 1, step, carried)
+
+
+def packed_strides(extents: tuple[int, ...], width: int) -> tuple[int, ...]:
+    """Return the strides of summed axes that lie packed.
+
+    >>> packed_strides((3, 48), 32)
+    (1536, 32)
+    """
+    strides, step = [], width
+    for extent in reversed(extents):
+        strides.append(step)
+        step *= extent
+    return tuple(reversed(strides))
+
+
+def write_packing(
+    text: Text, slab: Slab, extents: tuple[int, ...], source: Operand, packed: Value
+) -> Operand:
+    """Write the copy of a slab and return where it lies.
+
+    Lanes beyond the last column are zeros or repeat that column: nothing outside is read.
+    """
+    target = Operand(packed, 1, packed_strides(extents, slab.width))
+    lines = source.outer != 1 and source.inner[-1] == 1 and extents[-1] > 1
+
+    def body(addresses: Sequence[Value]) -> None:
+        at = Operand(addresses[0], source.outer, source.inner[-1:])
+        if lines:
+            _transpose_line(text, slab, extents[-1], at, addresses[1])
+        elif source.outer == 1:
+            _copy_vectors(text, slab, *addresses)
+        else:
+            _copy_columns(text, slab, at, addresses[1])
+
+    moving = [(source.pointer, source.inner), (packed, target.inner)]
+    write_nest(text, slab.scalar, extents[:-1] if lines else extents, moving, body)
+    return target
+
+
+def _copy_vectors(text: Text, slab: Slab, source: Value, target: Value) -> None:
+    """Copy one step whose columns are neighbours."""
+    for place in range(slab.vectors):
+        offset = place * slab.lanes
+        pointer = text.address(source, offset, slab.scalar)
+        x = text.load(slab.type, pointer, slab.size, slab.counted(place))
+        text.store(x, text.address(target, offset, slab.scalar), slab.size)
+
+
+def _copy_columns(text: Text, slab: Slab, source: Operand, target: Value) -> None:
+    """Copy one step of columns that lie anywhere, number by number."""
+
+    def copy(i: Integer) -> None:
+        offset = text.multiply(_at_most(text, i, slab.columns - 1, slab.width), source.outer)
+        x = text.load(slab.scalar, text.address(source.pointer, offset, slab.scalar), slab.size)
+        text.store(x, text.address(target, i, slab.scalar), slab.size)
+
+    text.loop(0, slab.width, 1, copy)
+
+
+def _transpose_line(text: Text, slab: Slab, extent: int, source: Operand, target: Value) -> None:
+    """Copy columns whose steps are neighbours, in square blocks that turn in registers.
+
+    The last block of steps begins early enough to end with them, and writes some steps again.
+    """
+    lanes, scalar = slab.lanes, slab.scalar
+    steps = min(extent, lanes)
+
+    def block(start: Integer, place: Integer) -> None:
+        first = _at_most(text, start, extent - steps, -(-extent // lanes) * lanes)
+        from_here = text.address(source.pointer, first, scalar)
+        rows = []
+        for lane in range(lanes):
+            column = text.add(text.multiply(place, lanes), lane)
+            column = _at_most(text, column, slab.columns - 1, slab.width)
+            pointer = text.address(from_here, text.multiply(column, source.outer), scalar)
+            rows.append(text.load(slab.type, pointer, slab.size, steps))
+        to = text.address(target, text.multiply(first, slab.width), scalar)
+        to = text.address(to, text.multiply(place, lanes), scalar)
+        for step, x in enumerate(transposed(text, rows)[:steps]):
+            text.store(x, text.address(to, step * slab.width, scalar), slab.size)
+
+    text.loop(
+        0, extent, lanes, lambda i: text.loop(0, slab.vectors, 1, lambda v: block(i, v)) and None
+    )
+
+
+def _at_most(text: Text, x: Integer, most: int, bound: int) -> Integer:
+    """Return the smaller of x, which is below the bound, and the most that is allowed."""
+    if isinstance(x, int):
+        return min(x, most)
+    if most >= bound - 1:
+        return x
+    limit = text.integer(most)
+    return text.select(text.compare("icmp slt", x, limit), x, limit)
+
+
+def transposed(text: Text, rows: Sequence[Value]) -> list[Value]:
+    """Return the columns of a square of as many vectors as each has lanes, a power of two.
+
+    Halves, quarters, ... of the square change places across its diagonal, two rows at a time.
+    """
+    square, lanes = list(rows), len(rows)
+    distance = lanes // 2
+    while distance:
+        kept = [i if not i & distance else i - distance + lanes for i in range(lanes)]
+        moved = [i + distance if not i & distance else i + lanes for i in range(lanes)]
+        for i in range(lanes):
+            if not i & distance:
+                x, y = square[i], square[i + distance]
+                square[i] = text.shuffle(x, y, kept)
+                square[i + distance] = text.shuffle(x, y, moved)
+        distance //= 2
+    return square
