@@ -13,10 +13,13 @@ import os
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
+import retrograd
+from retrograd.compile import cache
 from retrograd.compile import target as targets
 from retrograd.compile.target import Target
 from retrograd.tensor.errors import CompileError
@@ -84,11 +87,11 @@ def load(text: str, target: Target) -> Library:
     Threads that load the same text get the same library. Raises CompileError for text that LLVM
     refuses, or that holds more than plain functions and intrinsics.
     """
-    session = _session()
+    session, key = _session(), _key(text, target)
     with session.lock:
-        found = session.libraries.get((text, target))
+        found = session.libraries.get(key)
         if found is None:
-            found = session.libraries[text, target] = _load(text, target)
+            found = session.libraries[key] = _load(text, target, key)
         return found
 
 
@@ -97,9 +100,7 @@ class _Session:
     """What the threads of a process share: one compiles at a time, the others take its result."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    libraries: WeakValueDictionary[tuple[str, Target], Library] = field(
-        default_factory=WeakValueDictionary
-    )
+    libraries: WeakValueDictionary[str, Library] = field(default_factory=WeakValueDictionary)
 
 
 @functools.cache
@@ -112,15 +113,33 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_session.cache_clear)
 
 
-def _load(text: str, target: Target) -> Library:
-    """Compile and link."""
+def _load(text: str, target: Target, key: str) -> Library:
+    """Link the object that the cache has, or else compile it and give it to the cache."""
     start = time.perf_counter()
     names = _check(text)
+    kept = cache.default()
+    stored = kept.read(key)
+    if stored is not None:
+        with suppress(RuntimeError):
+            code = _link(stored, names)
+            return Library(names, time.perf_counter() - start, True, code)
     try:
-        code = _link(_compile(text, target.cpu, target.features), names)
+        compiled = _compile(text, target.cpu, target.features)
+        code = _link(compiled, names)
     except RuntimeError as error:
         raise _refusal(str(error)) from error
+    kept.write(key, compiled)
     return Library(names, time.perf_counter() - start, False, code)
+
+
+def _key(text: str, target: Target) -> str:
+    """Return the name in the cache: all that the object depends on."""
+    from llvmlite import __version__ as llvmlite_version
+
+    llvm = _llvm()
+    versions = (retrograd.__version__, llvmlite_version, str(llvm.llvm_version_info))
+    machine = (llvm.get_process_triple(), target.cpu, target.features)
+    return cache.name_of(text, *versions, *machine, *map(str, _options().values()))
 
 
 def _check(text: str) -> tuple[str, ...]:
@@ -172,22 +191,22 @@ def _host(_kind: str) -> Target:
 
 
 def _machine(cpu: str, features: str) -> Any:
-    """Return the code generator.
+    """Return the code generator for a CPU."""
+    triple = _llvm().Target.from_default_triple()
+    return triple.create_target_machine(cpu=cpu, features=features, **_options())
+
+
+def _options() -> dict[str, Any]:
+    """Return how code is generated.
 
     JITLink lays code and constants side by side, so that addresses relative to the program counter
     reach (the small model): a constant is then part of the instruction that uses it. On Windows
     LLVM links ELF objects with its older linker, which needs whole addresses.
     """
-    llvm = _llvm()
-    is_windows = os.name == "nt"
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu,
-        features=features,
-        opt=CODEGEN_LEVEL,
-        reloc="default" if is_windows else "pic",
-        codemodel="jitdefault" if is_windows else "small",
-        jit=True,
-    )
+    places = {"reloc": "pic", "codemodel": "small"}
+    if os.name == "nt":
+        places = {"reloc": "default", "codemodel": "jitdefault"}
+    return {"opt": CODEGEN_LEVEL, "jit": True, **places}
 
 
 def _compile(text: str, cpu: str, features: str) -> bytes:
