@@ -2,7 +2,7 @@
 
 Each sum adds its products one after the other in blocks of a length that follows from the extents
 (`contraction_plan.blocks`), and adds up the blocks in order: its bits depend on the extents and on
-the CPU, but not on the number of rows or columns, on how they are cut, or on where the operands lie.
+the CPU, but not on the number of rows or columns, on how they are cut, or on how operands lie.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import NamedTuple
 from retrograd.compile.contraction_packing import (
     Operand,
     Slab,
-    packed_strides,
     write_nest,
     write_packing,
 )
@@ -85,8 +84,8 @@ def write_product(
     text.loop(0, whole, width, lambda j: _write_slab(job, slab, a, b, bounds, j))
     rest = product.columns - whole
     if rest:
-        count = rest % target.lanes or None
-        last = slab._replace(vectors=-(-rest // target.lanes), count=count)
+        valid = rest % target.lanes or None
+        last = slab._replace(vectors=-(-rest // target.lanes), valid=valid)
         _write_slab(job, last, a, b, bounds, whole)
 
 
@@ -101,7 +100,7 @@ def _write_slab(
     if _is_packed(product, b, height):
         packed = text.address(job.scratch, tile_bytes(job.target, product))
         b = write_packing(text, slab, product.extents, b, packed)
-        slab_read = slab._replace(count=None)
+        slab_read = slab._replace(valid=None)
     else:
         slab_read = slab
     start, stop = bounds
@@ -254,7 +253,7 @@ def _write_epilogue(
         return
     if sums is not None:
         _store_all(job, slab, sums)
-    whole = slab.vectors if slab.count is None else slab.vectors - 1
+    whole = slab.vectors if slab.valid is None else slab.vectors - 1
 
     def line(i: Integer) -> None:
         def one(j: Integer, count: int | None) -> None:
@@ -265,8 +264,8 @@ def _write_epilogue(
             job.epilogue(text.add(row, i), at, x, count)
 
         text.loop(0, whole, 1, lambda j: one(j, None))
-        if slab.count is not None:
-            one(whole, slab.count)
+        if slab.valid is not None:
+            one(whole, slab.valid)
 
     text.loop(0, height, 1, line)
 

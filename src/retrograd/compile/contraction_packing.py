@@ -26,7 +26,7 @@ class Slab(NamedTuple):
 
     vectors: int
     lanes: int
-    count: int | None
+    valid: int | None
     scalar: str
     size: int
 
@@ -43,11 +43,11 @@ class Slab(NamedTuple):
     @property
     def columns(self) -> int:
         """Columns that exist."""
-        return self.width if self.count is None else self.width - self.lanes + self.count
+        return self.width if self.valid is None else self.width - self.lanes + self.valid
 
     def counted(self, place: int) -> int | None:
         """Return how many lanes of a vector count; None if all do."""
-        return self.count if place == self.vectors - 1 else None
+        return self.valid if place == self.vectors - 1 else None
 
 
 Moving = tuple[Value, Sequence[int]]
