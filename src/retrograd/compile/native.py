@@ -71,7 +71,7 @@ def can_compile() -> str | None:
     try:
         llvm.check_jit_execution()
     except OSError as error:
-        return f"this system forbids executable memory: {error}"
+        return f"this system forbids executable memory: {os.strerror(error.errno or 0)}"
     try:
         code = _link(_compile(_PROBE, "", ""), ["probe"])
     except (OSError, AttributeError, TypeError, RuntimeError) as error:
@@ -108,9 +108,15 @@ def _session() -> _Session:
     return _Session()
 
 
-# A process forked while another thread compiles would wait for that thread for ever.
+def _renew() -> None:
+    """Start anew in a forked process, where a thread that held the lock does not run."""
+    _session.cache_clear()
+    _session()
+
+
+_session()  # here, where importing lets one thread in: two threads must not get a lock each
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_session.cache_clear)
+    os.register_at_fork(after_in_child=_renew)
 
 
 def _load(text: str, target: Target, key: str) -> Library:
@@ -213,11 +219,12 @@ def _compile(text: str, cpu: str, features: str) -> bytes:
     """Return the object of a module, compiled without IR passes. Raises RuntimeError."""
     llvm = _llvm()
     machine = _machine(cpu, features)
-    module = llvm.parse_assembly(text, llvm.create_context())
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    module.verify()
-    return bytes(machine.emit_object(module))
+    # Closed here, in this order: the collector may end a context before the modules made in it.
+    with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        module.verify()
+        return bytes(machine.emit_object(module))
 
 
 def _link(code: bytes, names: tuple[str, ...] | list[str]) -> tuple[Any, Any]:
