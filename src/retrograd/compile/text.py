@@ -242,6 +242,29 @@ class Text:
             for a, b in zip(carried, after, strict=True)
         ]
 
+    def repeat(
+        self,
+        body: Callable[..., tuple[Value, Sequence[Value]]],
+        carried: Sequence[Integer] = (),
+    ) -> None:
+        """Write ``body(*carried)``, which says whether to go on, an i1, and the next carried i64s.
+
+        It runs at least once.
+        """
+        head, done = self._labels("again", "done")
+        before = self.block
+        self.do(f"br label %{head}")
+        self._start(head)
+        place, inside = len(self.lines), [self.new("i64") for _ in carried]
+        goes_on, after = body(*inside)
+        latch = self.block
+        self.do(f"br {goes_on}, label %{head}, label %{done}")
+        self.lines[place:place] = [
+            f"  {x.name} = phi i64 [ {self.integer(a).name}, %{before} ], [ {b.name}, %{latch} ]"
+            for x, a, b in zip(inside, carried, after, strict=True)
+        ]
+        self._start(done)
+
     def when(self, condition: Value, body: Callable[[], None]) -> None:
         """Write a body that runs only if the condition, an i1, holds."""
         inside, done = self._labels("then", "done")
