@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from tests.compile.fresh_process import run
 
 from retrograd.compile import native
-from tests.compile.fresh_process import run
 
 
 def test_native_code_works_here() -> None:
