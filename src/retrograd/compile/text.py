@@ -24,10 +24,11 @@ from retrograd.compile.values import (
 class Text:
     """The body of one function. Methods write an instruction and return its result."""
 
-    def __init__(self, name: str, parameters: Sequence[Value]) -> None:
-        """Start a function without result of these parameters."""
+    def __init__(self, name: str, parameters: Sequence[Value], *, fused: bool = True) -> None:
+        """Start a function without result; not ``fused`` where the CPU has no such instruction."""
         self.name = name
         self.parameters = tuple(parameters)
+        self.fused = fused
         self.lines: list[str] = []
         self.declarations: set[str] = set()
         self.block = "entry"

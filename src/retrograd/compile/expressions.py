@@ -1,0 +1,313 @@
+"""Elements that are equal become one object: sharing, index algebra and small simplifications.
+
+Everything a kernel computes goes through one `Interner`. What it returns may be compared by
+identity. It simplifies only what keeps every bit: index arithmetic, comparisons that their ranges
+decide, selects of a constant, folds of one element.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+
+import numpy as np
+
+from retrograd.compile.affine import Affine, Range, Sum, range_of, signed64
+from retrograd.tensor.conversion import cast_array
+from retrograd.tensor.element import (
+    COMPARISONS,
+    Call,
+    Cast,
+    Const,
+    Element,
+    Fold,
+    Load,
+    Select,
+    Var,
+)
+from retrograd.tensor.types import DType
+
+_ARITHMETIC = frozenset({"add", "subtract", "multiply", "negative"})
+_OF_NOTHING = {"add": 0, "multiply": 1, "maximum": -math.inf, "minimum": math.inf}
+
+
+class Interner:
+    """The elements of one program, each once, numbered in the order in which they were made."""
+
+    def __init__(self) -> None:
+        """Start without elements."""
+        self._known: dict[Hashable, Element] = {}
+        self._numbers: dict[int, int] = {}
+        self._free: dict[int, frozenset[Var]] = {}
+        self._extents: dict[Var, int] = {}
+
+    def number(self, e: Element) -> int:
+        """Return the number of an element that this interner made."""
+        return self._numbers[id(e)]
+
+    def owns(self, e: Element) -> bool:
+        """Return whether this interner made that very object."""
+        return id(e) in self._numbers
+
+    def free(self, e: Element) -> frozenset[Var]:
+        """Return the variables that an element's value depends on."""
+        return self._free[id(e)]
+
+    def extent(self, variable: Var) -> int:
+        """Return how many values a variable has."""
+        return self._extents[variable]
+
+    def _make(self, key: tuple[Hashable, ...], make: Callable[[], Element]) -> Element:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = make()
+            self._numbers[id(known)] = len(self._numbers)
+            self._free[id(known)] = self._free_of(known)
+        return known
+
+    def _free_of(self, e: Element) -> frozenset[Var]:
+        if isinstance(e, Var):
+            return frozenset((e,))
+        below: frozenset[Var] = frozenset().union(*(self._free[id(x)] for x in parts(e)))
+        return below.difference(e.variables) if isinstance(e, Fold) else below
+
+    # Leaves
+
+    def variable(self, v: Var, extent: int) -> Element:
+        """Return a variable with so many values; one that has a single value is 0."""
+        if extent == 1:
+            return self.constant(0, DType.int64)
+        self._extents[v] = extent
+        return self._make(("var", v), lambda: v)
+
+    def constant(self, value: float | int | bool, dtype: DType) -> Element:
+        """Return a constant; NaNs and zeros are told apart by their bits."""
+        number = dtype.numpy.type(value)
+        key = ("const", dtype, number.tobytes())
+        return self._make(key, lambda: Const(number.item(), dtype))
+
+    def load(self, source: int, index: tuple[Element, ...], dtype: DType) -> Element:
+        """Return the element of a buffer at an index."""
+        key = ("load", source, *map(self.number, index))
+        return self._make(key, lambda: Load(source, index, dtype))
+
+    # Index arithmetic
+
+    def sum_of(self, e: Element) -> Sum:
+        """Return an int64 element as a sum."""
+        match e:
+            case Const():
+                return Sum((), int(e.value))
+            case Affine():
+                return Sum(e.terms, e.constant)
+            case _:
+                return Sum(((e, 1),), 0)
+
+    def affine(self, s: Sum) -> Element:
+        """Return the element of a sum."""
+        terms = tuple((a, signed64(c)) for a, c in s.terms if signed64(c))
+        constant = signed64(s.constant)
+        if not terms:
+            return self.constant(constant, DType.int64)
+        if constant == 0 and len(terms) == 1 and terms[0][1] == 1:
+            return terms[0][0]
+        key = ("affine", constant, *((self.number(a), c) for a, c in terms))
+        return self._make(key, lambda: Affine(terms, constant))
+
+    def range(self, e: Element) -> Range | None:
+        """Return the range of an int64 element, or None if nothing is known of it."""
+        match e:
+            case Const():
+                return Range(int(e.value), int(e.value))
+            case Var():
+                return Range(0, self._extents[e] - 1)
+            case Affine():
+                return range_of(Sum(e.terms, e.constant), self.range)
+            case Call(function="checked_index" | "remainder", arguments=(_, Const(value=n))):
+                return Range(0, max(int(n) - 1, 0)) if n > 0 else None
+            case Call(function="floor_divide", arguments=(x, Const(value=n))) if n > 0:
+                given = self.range(x)
+                return given and Range(given.low // int(n), given.high // int(n))
+            case _:
+                return None
+
+    def _arithmetic(self, function: str, x: Element, y: Element | None) -> Element | None:
+        first = self.sum_of(x)
+        if y is None:
+            return self.affine(Sum((), 0).combine(first, -1, self.number))
+        second = self.sum_of(y)
+        if function != "multiply":
+            return self.affine(first.combine(second, 1 if function == "add" else -1, self.number))
+        if isinstance(x, Const):
+            first, second = second, first
+        if second.terms:
+            return None
+        return self.affine(Sum((), 0).combine(first, second.constant, self.number))
+
+    def _division(self, function: str, x: Element, divisor: int) -> Element | None:
+        """Return a quotient or remainder by a positive constant, where ranges decide it."""
+        if self.range(x) is None or divisor <= 0:
+            return None
+        whole, rest = self.sum_of(x).divided(divisor)
+        left = range_of(rest, self.range)
+        if left is not None and left.within(0, divisor - 1):
+            return self.affine(whole if function == "floor_divide" else rest)
+        return None
+
+    # Everything else
+
+    def call(self, function: str, arguments: tuple[Element, ...], dtype: DType) -> Element:
+        """Return a function of elements, simplified."""
+        simple = self._simplified(function, arguments)
+        if simple is not None:
+            return simple
+        key = ("call", function, dtype, *map(self.number, arguments))
+        return self._make(key, lambda: Call(function, arguments, dtype))
+
+    def _simplified(self, function: str, arguments: tuple[Element, ...]) -> Element | None:
+        x, y = arguments[0], arguments[1] if len(arguments) == 2 else None
+        if x.dtype is DType.int64:
+            return self._whole(function, x, y)
+        if x.dtype is DType.bool and y is not None:
+            for one, other in ((x, y), (y, x)):
+                if isinstance(one, Const) and function == "bitwise_and":
+                    return other if one.value else one
+                if isinstance(one, Const) and function == "bitwise_or":
+                    return one if one.value else other
+        if x.dtype.is_float and isinstance(y, Const):
+            if function in ("multiply", "divide") and y.value == 1.0:
+                return x
+            if function == "divide" and abs(math.frexp(y.value)[0]) == 0.5:
+                # A power of two: its reciprocal is exact, and so is the product.
+                reciprocal = self.constant(1.0 / y.value, y.dtype)
+                return self.call("multiply", (x, reciprocal), x.dtype)
+        return None
+
+    def _whole(self, function: str, x: Element, y: Element | None) -> Element | None:
+        if function in _ARITHMETIC:
+            return self._arithmetic(function, x, y)
+        if y is None:
+            return None
+        if function in COMPARISONS:
+            return self._comparison(function, x, y)
+        if not isinstance(y, Const):
+            return None
+        n, own = int(y.value), self.range(x)
+        if function in ("floor_divide", "remainder"):
+            return self._division(function, x, n)
+        if function == "checked_index" and own is not None and own.within(0, n - 1):
+            return x
+        if function == "logical_right_shift" and own is not None and own.within(0, 2**n - 1):
+            return self.constant(0, DType.int64)
+        return None
+
+    def _comparison(self, function: str, x: Element, y: Element) -> Element | None:
+        """Return the answer where the range of x - y decides it."""
+        first, second = self.range(x), self.range(y)
+        if first is None or second is None:
+            return None
+        gap = range_of(self.sum_of(x).combine(self.sum_of(y), -1, self.number), self.range)
+        assert gap is not None
+        compare = getattr(np, function)
+        if gap.low == gap.high or not gap.low <= 0 <= gap.high:
+            return self.constant(bool(compare(gap.low, 0)), DType.bool)
+        if function in ("equal", "not_equal"):
+            return None
+        answers = {bool(compare(end, 0)) for end in (gap.low, 0, gap.high)}
+        return self.constant(answers.pop(), DType.bool) if len(answers) == 1 else None
+
+    def select(self, condition: Element, then: Element, otherwise: Element) -> Element:
+        """Return a select; one side of it where the condition is known or both are equal."""
+        if isinstance(condition, Const):
+            return then if condition.value else otherwise
+        if then is otherwise:
+            return then
+        key = ("select", *map(self.number, (condition, then, otherwise)))
+        return self._make(key, lambda: Select(condition, then, otherwise, then.dtype))
+
+    def cast(self, value: Element, dtype: DType) -> Element:
+        """Return the value in another dtype."""
+        if value.dtype is dtype:
+            return value
+        if isinstance(value, Const):
+            given = np.asarray(value.value, value.dtype.numpy)
+            with np.errstate(all="ignore"):
+                return self.constant(cast_array(given, dtype).item(), dtype)
+        key = ("cast", dtype, self.number(value))
+        return self._make(key, lambda: Cast(value, dtype))
+
+    def fold(self, fold: Fold, body: Element) -> Element:
+        """Return a fold like ``fold`` over an interned body; of one element it is the body."""
+        pairs = [p for p in zip(fold.variables, fold.extents, strict=True) if p[1] != 1]
+        if 0 in fold.extents:
+            return self.constant(_OF_NOTHING[fold.kind], fold.dtype)
+        if fold.kind in ("argmax", "argmin") and not pairs:
+            return self.constant(0, fold.dtype)
+        if not pairs:
+            return body
+        variables, extents = zip(*pairs, strict=True)
+        key = ("fold", fold.kind, variables, extents, self.number(body))
+        return self._make(key, lambda: Fold(fold.kind, variables, extents, body, fold.dtype))
+
+
+def parts(e: Element) -> tuple[Element, ...]:
+    """Return the elements that an element is made of."""
+    match e:
+        case Affine():
+            return tuple(atom for atom, _ in e.terms)
+        case Load():
+            return e.index
+        case Call():
+            return e.arguments
+        case Select():
+            return e.condition, e.then, e.otherwise
+        case Cast():
+            return (e.value,)
+        case Fold():
+            return (e.body,)
+        case _:
+            return ()
+
+
+def remake(interner: Interner, e: Element, visit: Callable[[Element], Element]) -> Element:
+    """Return an element like ``e`` whose parts are what ``visit`` makes of them."""
+    match e:
+        case Affine():
+            total = Sum((), e.constant)
+            for atom, coefficient in e.terms:
+                total = total.combine(interner.sum_of(visit(atom)), coefficient, interner.number)
+            return interner.affine(total)
+        case Load():
+            return interner.load(e.source, tuple(map(visit, e.index)), e.dtype)
+        case Call():
+            return interner.call(e.function, tuple(map(visit, e.arguments)), e.dtype)
+        case Select():
+            return interner.select(visit(e.condition), visit(e.then), visit(e.otherwise))
+        case Cast():
+            return interner.cast(visit(e.value), e.dtype)
+        case Fold():
+            return interner.fold(e, visit(e.body))
+        case _:
+            return e
+
+
+def walk(e: Element) -> list[Element]:
+    """Return an element and all its parts, each once."""
+    found: dict[int, Element] = {}
+    stack = [e]
+    while stack:
+        x = stack.pop()
+        if id(x) not in found:
+            found[id(x)] = x
+            stack.extend(reversed(parts(x)))
+    return list(found.values())
+
+
+def folds_in(e: Element) -> list[Fold]:
+    """Return the folds in an element, each once."""
+    return [x for x in walk(e) if isinstance(x, Fold)]
+
+
+def loads_in(e: Element) -> list[Load]:
+    """Return the loads in an element, each once."""
+    return [x for x in walk(e) if isinstance(x, Load)]

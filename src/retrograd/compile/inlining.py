@@ -1,0 +1,134 @@
+"""What one element of a value is, with the producers that are computed where they are read.
+
+This is fusion: an op's ``lower`` reads its inputs through readers, and where a reader meets a value
+that has no buffer, the answer is that value's own element at the index asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+import numpy as np
+
+from retrograd.compile.expressions import Interner, remake
+from retrograd.compile.graph import Graph
+from retrograd.tensor.element import (
+    OUTPUT,
+    BufferReader,
+    Const,
+    Element,
+    Fold,
+    For,
+    Index,
+    Load,
+    Loops,
+    Lowered,
+    Store,
+    Var,
+)
+from retrograd.tensor.types import Array
+
+
+def uniform(constant: Array) -> float | int | bool | None:
+    """Return the number that all elements of a constant are, bit for bit, or None."""
+    if constant.size == 0:
+        return None
+    flat = np.ascontiguousarray(constant).reshape(-1)
+    first = flat[:1]
+    # Compared as bytes: NaNs are then equal to themselves, and the two zeros are not.
+    if flat.size > 1 and flat.tobytes() != first.tobytes() * flat.size:
+        return None
+    number: float | int | bool = first[0].item()
+    return number
+
+
+class Inliner:
+    """Elements of a graph's values, given which values have a buffer."""
+
+    def __init__(self, graph: Graph, stored: Container[int], interner: Interner) -> None:
+        """Start from a graph; inputs always have buffers, and constants unless they are uniform."""
+        self.graph, self.interner = graph, interner
+        self._stored = stored
+        self._instances: dict[tuple[int, ...], Element] = {}
+        self._numbers: dict[int, float | int | bool | None] = {
+            value: uniform(constant)
+            for value, constant in enumerate(graph.constants, len(graph.inputs))
+        }
+
+    def element(self, value: int, index: Index) -> Element:
+        """Return the element of a value: a load, a number, or what its producer says."""
+        type = self.graph.type_of(value)
+        number = self._numbers.get(value)
+        if number is not None:
+            return self.interner.constant(number, type.dtype)
+        if value < self.graph.first_node or value in self._stored:
+            return self.interner.load(value, index, type.dtype)
+        key = (value, *map(self.interner.number, index))
+        if key not in self._instances:
+            lowered = self.lowered(value, index)
+            assert isinstance(lowered, Element), "what has no element form is stored"
+            self._instances[key] = lowered
+        return self._instances[key]
+
+    def lowered(self, value: int, index: Index) -> Lowered:
+        """Return what the producer of a value answers at an index, its own readers inlined."""
+        node = self.graph.nodes[value - self.graph.first_node]
+        readers = [BufferReader(i, self.graph.type_of(i)) for i in node.inputs]
+        answer = node.op.lower(node.type, index, *readers)
+        if isinstance(answer, Loops):
+            return self._loops(answer)
+        return Rebuilder(self.interner, self.element)(answer)
+
+    def _loops(self, loops: Loops) -> Loops:
+        rebuild = Rebuilder(self.interner, self._element_or_output(loops.initial))
+
+        def statement(s: For | Store) -> For | Store:
+            if isinstance(s, Store):
+                return Store(tuple(map(rebuild, s.index)), rebuild(s.value), s.add)
+            rebuild.bind(s.variable, s.extent)
+            return For(s.variable, s.extent, tuple(map(statement, s.body)))
+
+        return Loops(loops.initial, tuple(map(statement, loops.body)))
+
+    def _element_or_output(self, initial: Const) -> Callable[[int, Index], Element]:
+        def read(source: int, index: Index) -> Element:
+            if source == OUTPUT:
+                return self.interner.load(OUTPUT, index, initial.dtype)
+            return self.element(source, index)
+
+        return read
+
+
+class Rebuilder:
+    """Takes an element into an interner, reading every load through a function."""
+
+    def __init__(self, interner: Interner, read: Callable[[int, Index], Element]) -> None:
+        """Start with no element met."""
+        self._interner, self._read = interner, read
+        # Elements share parts: each is rebuilt once. They are kept, so that no identity is reused.
+        self._done: dict[int, tuple[Element, Element]] = {}
+
+    def bind(self, variable: Var, extent: int) -> None:
+        """Make a loop variable known."""
+        self._done[id(variable)] = (variable, self._interner.variable(variable, extent))
+
+    def __call__(self, e: Element) -> Element:
+        """Return the same element as the interner has it."""
+        if self._interner.owns(e):
+            return e
+        if id(e) not in self._done:
+            self._done[id(e)] = (e, self._rebuilt(e))
+        return self._done[id(e)][1]
+
+    def _rebuilt(self, e: Element) -> Element:
+        match e:
+            case Const():
+                return self._interner.constant(e.value, e.dtype)
+            case Load():
+                return self._read(e.source, tuple(map(self, e.index)))
+            case Fold():
+                for variable, extent in zip(e.variables, e.extents, strict=True):
+                    self.bind(variable, extent)
+                return self._interner.fold(e, self(e.body))
+            case _:
+                return remake(self._interner, e, self)
