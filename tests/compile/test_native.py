@@ -115,6 +115,7 @@ def test_what_llvm_refuses_is_said_in_its_words() -> None:
         "@x = alias i32, ptr @f",
         "declare void @free(ptr)",
         'module asm "nop"',
+        'call void asm "nop", ""()',
     ],
 )
 def test_only_plain_functions_and_intrinsics(line: str) -> None:

@@ -25,8 +25,8 @@ from retrograd.compile.target import Target
 from retrograd.tensor.errors import CompileError
 
 CODEGEN_LEVEL = 2
-_DEFINED = re.compile(r"^define [^@\n]*@([\w.]+)\(", re.MULTILINE)
-_FOREIGN = re.compile(r"^(?:\s*@.*|.*\basm\b.*|declare [^@\n]*@(?!llvm\.).*)$", re.MULTILINE)
+_TOP = ("define ", "declare ", "module ", "@")  # what stands outside of functions
+_PLAIN = re.compile(r"define [^@]*@([\w.]+)\(|declare [^@]*@llvm\.")
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,14 @@ def _key(text: str, target: Target) -> str:
 
 def _check(text: str) -> tuple[str, ...]:
     """Return the functions that a text defines; raise CompileError unless they are plain ones."""
-    foreign = _FOREIGN.search(text)
+    top = [line for line in map(str.strip, text.splitlines()) if line.startswith(_TOP)]
+    plain = [_PLAIN.match(line) for line in top]
+    foreign = [line for line, match in zip(top, plain, strict=True) if match is None]
+    if " asm " in text:
+        foreign += [line.strip() for line in text.splitlines() if " asm " in line]
     if foreign:
-        raise _refusal(f"more than plain functions and intrinsics: {foreign[0].strip()}")
-    names = tuple(_DEFINED.findall(text))
+        raise _refusal(f"more than plain functions and intrinsics: {foreign[0]}")
+    names = tuple(match[1] for match in plain if match and match[1])
     if not names:
         raise _refusal("no function is defined")
     return names
