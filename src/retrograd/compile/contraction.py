@@ -7,22 +7,26 @@ the CPU, but not on the number of rows or columns, on how they are cut, or on ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
+from retrograd.compile import contraction_plan as plan
 from retrograd.compile.contraction_packing import (
     Operand,
     Slab,
-    write_nest,
+    packed_strides,
+    smaller,
     write_packing,
+    write_panel,
 )
-from retrograd.compile.contraction_plan import (
-    Product,
-    blocks,
-    scratch_bytes,
-    tile_bytes,
-    tile_rows,
-    tile_vectors,
+from retrograd.compile.contraction_plan import Product, tile_rows
+from retrograd.compile.contraction_tile import (
+    Epilogue,
+    Job,
+    Tile,
+    add_blocks,
+    hand_rows,
+    write_tile,
 )
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
@@ -30,22 +34,10 @@ from retrograd.compile.values import Integer, Value
 
 __all__ = ["Epilogue", "Operand", "Product", "scratch_bytes", "tile_rows", "write_product"]
 
-Epilogue = Callable[[Integer, Integer, Value, int | None], None]
-"""``epilogue(row, column, sums, count)``: what becomes of one vector of sums.
 
-They belong to columns from the given one on; the first ``count`` lanes exist, or all if it is None.
-"""
-
-
-class _Job(NamedTuple):
-    """What every part of the emission needs."""
-
-    text: Text
-    target: Target
-    product: Product
-    epilogue: Epilogue
-    rolled: bool
-    scratch: Value
+def scratch_bytes(target: Target, product: Product) -> int:
+    """Return how much memory of its own, 64-byte aligned, a thread needs for a product."""
+    return plan.scratch(target, _normal(product)).end
 
 
 def write_product(
@@ -68,218 +60,194 @@ def write_product(
     """
     if not product.rows or not product.columns:
         return
-    kept = [i for i, extent in enumerate(product.extents) if extent != 1] or [0]
-    if not product.extents:
-        product, kept = product._replace(extents=(1,)), []
-    else:
-        product = product._replace(extents=tuple(product.extents[i] for i in kept))
+    kept = plan.normal(product.extents)
     a = a._replace(inner=tuple(a.inner[i] for i in kept) or (0,))
     b = b._replace(inner=tuple(b.inner[i] for i in kept) or (0,))
-    job = _Job(text, target, product, epilogue, rolled, scratch)
-    vectors, size = tile_vectors(target, product), product.size
-    width = vectors * target.lanes
-    slab = Slab(vectors, target.lanes, None, product.scalar, size)
-    whole = product.columns // width * width
+    job = Job(text, target, _normal(product), epilogue, rolled, scratch)
+    if not _is_far(a, product) or not plan.panel_rows(target, job.product):
+        _write_columns(job, _Left(a, 0, a.outer, 0), b, bounds)
+        return
+    rows = plan.panel_rows(target, job.product)
 
-    text.loop(0, whole, width, lambda j: _write_slab(job, slab, a, b, bounds, j))
+    def panel(start: Integer) -> None:
+        stop = smaller(text, text.add(start, rows), bounds[1])
+        _write_columns(job, _pack_left(job, a, start, stop), b, (start, stop))
+
+    text.loop(*bounds, rows, panel)
+
+
+def _normal(product: Product) -> Product:
+    """Return the product without summed axes of one step."""
+    kept = plan.normal(product.extents)
+    return product._replace(extents=tuple(product.extents[i] for i in kept) or (1,))
+
+
+def _is_far(a: Operand, product: Product) -> bool:
+    """Return whether rows are neighbours and steps so far apart that lines miss the caches."""
+    return a.outer == 1 and max(map(abs, a.inner)) * product.size >= 2048
+
+
+class _Left(NamedTuple):
+    """The left operand from a row on; ``pitch`` leads from row to row of different tiles.
+
+    The last tile, if it is lower, begins ``shift`` rows into its place for every row that it lacks.
+    """
+
+    operand: Operand
+    origin: Integer
+    pitch: Integer
+    shift: int
+
+
+def _pack_left(job: Job, a: Operand, start: Integer, stop: Integer) -> _Left:
+    """Copy rows of the left operand so that each step of a tile is side by side."""
+    text, target, product = job.text, job.target, job.product
+    height = tile_rows(target, product)
+    place = text.address(job.scratch, plan.scratch(target, product).panel)
+    line = Slab(1, target.lanes, height, product.scalar, product.size)
+
+    def tile(row: Integer) -> None:
+        # The last rows are packed with rows before them, so that nothing outside is read.
+        first = smaller(text, row, product.rows - height)
+        source = a._replace(pointer=text.address(a.pointer, first, product.scalar))
+        down = _less(text, row, start)
+        to = text.address(place, text.multiply(down, product.length), product.scalar)
+        write_panel(text, line, product.extents, source, to)
+
+    text.loop(start, stop, height, tile)
+    packed = Operand(place, 1, packed_strides(product.extents, height))
+    return _Left(packed, start, product.length, 1)
+
+
+def _write_columns(job: Job, a: _Left, b: Operand, bounds: tuple[Integer, Integer]) -> None:
+    """Write all columns of some rows, slab by slab."""
+    target, product = job.target, job.product
+    slab = Slab(
+        plan.tile_vectors(target, product), target.lanes, None, product.scalar, product.size
+    )
+    whole = product.columns // slab.width * slab.width
+    write = _write_slab if plan.chunk(target, product) >= product.extents[0] else _write_long_slab
+
+    def write_at(slab: Slab, column: Integer) -> None:
+        offset = job.text.multiply(column, b.outer)
+        pointer = job.text.address(b.pointer, offset, product.scalar)
+        write(job, slab, a, b._replace(pointer=pointer), bounds, column)
+
+    job.text.loop(0, whole, slab.width, lambda column: write_at(slab, column))
     rest = product.columns - whole
     if rest:
-        valid = rest % target.lanes or None
-        last = slab._replace(vectors=-(-rest // target.lanes), valid=valid)
-        _write_slab(job, last, a, b, bounds, whole)
+        vectors, valid = -(-rest // target.lanes), rest % target.lanes or None
+        write_at(slab._replace(vectors=vectors, valid=valid), whole)
 
 
 def _write_slab(
-    job: _Job, slab: Slab, a: Operand, b: Operand, bounds: tuple[Integer, Integer], column: Integer
+    job: Job, slab: Slab, a: _Left, b: Operand, bounds: tuple[Integer, Integer], column: Integer
 ) -> None:
     """Write all tiles of some neighbouring columns."""
-    text, product = job.text, job.product
-    height = tile_rows(job.target, product)
-    offset = text.multiply(column, b.outer)
-    b = b._replace(pointer=text.address(b.pointer, offset, product.scalar))
-    if _is_packed(product, b, height):
-        packed = text.address(job.scratch, tile_bytes(job.target, product))
-        b = write_packing(text, slab, product.extents, b, packed)
-        slab_read = slab._replace(valid=None)
-    else:
-        slab_read = slab
-    start, stop = bounds
-    rest = product.rows % height
+    b, read = _write_right(job, slab, job.product.extents, b)
 
     def tile(row: Integer, height: int) -> None:
-        first = text.address(a.pointer, text.multiply(row, a.outer), product.scalar)
-        _write_tile(job, slab, slab_read, height, a._replace(pointer=first), b, (row, column))
+        write_tile(job, Tile(slab, read, height), _rows(job, a, row, height), b, row, column)
 
-    whole = _smaller(text, stop, product.rows - rest) if rest else stop
+    _write_rows(job, bounds, tile)
+
+
+def _write_long_slab(
+    job: Job, slab: Slab, a: _Left, b: Operand, bounds: tuple[Integer, Integer], column: Integer
+) -> None:
+    """Write all tiles of some neighbouring columns whose summed axes are too long for the cache.
+
+    A group of rows goes through a part of the outermost axis at a time, while its sums wait.
+    """
+    text, product = job.text, job.product
+    steps, extent = plan.chunk(job.target, product), product.extents[0]
+    rows = plan.waiting_rows(job.target, product)
+    zero = text.constant(slab.type, 0.0)
+
+    def group(start: Integer) -> None:
+        stop = smaller(text, text.add(start, rows), bounds[1])
+
+        def clear(i: Integer) -> None:
+            text.store(zero, text.address(job.scratch, i, slab.scalar), slab.size)
+
+        def part(first: Integer, count: int) -> None:
+            extents = (count, *product.extents[1:])
+            left = a._replace(operand=_later(job, a.operand, first))
+            right, read = _write_right(job, slab, extents, _later(job, b, first))
+
+            def tile(row: Integer, height: int) -> None:
+                down = text.multiply(_less(text, row, start), slab.width)
+                totals = text.address(job.scratch, down, slab.scalar)
+                here = _rows(job, left, row, height)
+                add_blocks(job, Tile(slab, read, height), extents, here, right, totals)
+
+            _write_rows(job, (start, stop), tile)
+
+        text.loop(0, rows * slab.width, slab.lanes, clear)
+        whole = extent // steps * steps
+        text.loop(0, whole, steps, lambda first: part(first, steps))
+        if extent > whole:
+            part(whole, extent - whole)
+        hand_rows(job, slab, 0, _less(text, stop, start), start, column)
+
+    text.loop(*bounds, rows, group)
+
+
+def _less(text: Text, x: Integer, y: Integer) -> Integer:
+    """Return x - y."""
+    return text.add(x, text.multiply(y, -1))
+
+
+def _later(job: Job, operand: Operand, step: Integer) -> Operand:
+    """Return an operand from a step of its outermost summed axis on."""
+    offset = job.text.multiply(step, operand.inner[0])
+    pointer = job.text.address(operand.pointer, offset, job.product.scalar)
+    return operand._replace(pointer=pointer)
+
+
+def _rows(job: Job, a: _Left, row: Integer, height: int) -> Operand:
+    """Return the left operand from a tile's first row on."""
+    text = job.text
+    offset = text.multiply(_less(text, row, a.origin), a.pitch)
+    lacking = (tile_rows(job.target, job.product) - height) * a.shift
+    pointer = text.address(a.operand.pointer, offset, job.product.scalar)
+    return a.operand._replace(pointer=text.address(pointer, lacking, job.product.scalar))
+
+
+def _write_rows(
+    job: Job, bounds: tuple[Integer, Integer], tile: Callable[[Integer, int], None]
+) -> None:
+    """Write ``tile(row, height)`` for all rows of the bounds; the last may be lower."""
+    text, rows = job.text, job.product.rows
+    height = tile_rows(job.target, job.product)
+    (start, stop), rest = bounds, rows % height
+    whole = smaller(text, stop, rows - rest) if rest else stop
     text.loop(start, whole, height, lambda row: tile(row, height))
-    if rest and isinstance(stop, int):
-        if stop == product.rows:
-            tile(product.rows - rest, rest)
-    elif rest and not isinstance(stop, int):
-        is_last = text.compare("icmp eq", stop, text.integer(product.rows))
-        text.when(is_last, lambda: tile(product.rows - rest, rest))
+    if not rest:
+        return
+    if isinstance(stop, int):
+        if stop == rows:
+            tile(rows - rest, rest)
+    else:
+        is_last = text.compare("icmp eq", stop, text.integer(rows))
+        text.when(is_last, lambda: tile(rows - rest, rest))
 
 
-def _smaller(text: Text, x: Integer, y: int) -> Integer:
-    if isinstance(x, int):
-        return min(x, y)
-    limit = text.integer(y)
-    return text.select(text.compare("icmp slt", x, limit), x, limit)
+def _write_right(
+    job: Job, slab: Slab, extents: tuple[int, ...], b: Operand
+) -> tuple[Operand, Slab]:
+    """Return the right operand's slab and how its columns are read: packed where that pays."""
+    if not _is_packed(job, b):
+        return b, slab
+    place = job.text.address(job.scratch, plan.scratch(job.target, job.product).slab)
+    return write_packing(job.text, slab, extents, b, place), slab._replace(valid=None)
 
 
-def _is_packed(product: Product, b: Operand, height: int) -> bool:
+def _is_packed(job: Job, b: Operand) -> bool:
     """Return whether columns are worth copying: they are not neighbours, or steps lie far apart."""
+    product = job.product
     if b.outer != 1:
         return True
-    far = max(map(abs, b.inner)) * product.size >= 1024
-    return far and product.rows >= 4 * height and product.length * 128 > 1 << 15
-
-
-def _write_tile(
-    job: _Job,
-    slab: Slab,
-    read: Slab,
-    height: int,
-    a: Operand,
-    b: Operand,
-    place: tuple[Integer, Integer],
-) -> None:
-    """Write the sums of one tile, and what its epilogue makes of them."""
-    text, extents = job.text, job.product.extents
-    axis, piece = blocks(extents)
-    whole, rest = divmod(extents[axis], piece)
-    inside = extents[axis + 1 :]
-    moving = [(a.pointer, a.inner), (b.pointer, b.inner)]
-    if axis == 0 and whole == 1 and not rest:
-        sums = _write_block(job, read, height, extents, a, b)
-        _write_epilogue(job, slab, height, place, sums)
-        return
-    types = [read.type] * (height * slab.vectors)
-    totals = [text.constant(type, 0.0) for type in types]
-    _store_all(job, slab, totals)
-
-    def add_block(length: int, addresses: Sequence[Value]) -> None:
-        x = Operand(addresses[0], a.outer, a.inner[axis:])
-        y = Operand(addresses[1], b.outer, b.inner[axis:])
-        sums = _write_block(job, read, height, (length, *inside), x, y)
-        before = _load_all(job, slab, height)
-        _store_all(
-            job, slab, [text.binary("fadd", t, s) for t, s in zip(before, sums, strict=True)]
-        )
-
-    def line(addresses: Sequence[Value]) -> None:
-        strides = (a.inner[axis], b.inner[axis])
-        pieces = [(x, (s * piece,)) for x, s in zip(addresses, strides, strict=True)]
-        write_nest(text, read.scalar, (whole,), pieces, lambda x: add_block(piece, x))
-        if rest:
-            moved = [
-                text.address(x, s * piece * whole, read.scalar)
-                for x, s in zip(addresses, strides, strict=True)
-            ]
-            add_block(rest, moved)
-
-    write_nest(text, read.scalar, extents[:axis], moving, line)
-    _write_epilogue(job, slab, height, place, None)
-
-
-def _write_block(
-    job: _Job, slab: Slab, height: int, extents: tuple[int, ...], a: Operand, b: Operand
-) -> list[Value]:
-    """Write the sums over one block: all its products one after the other, from zero."""
-    text, scalar = job.text, slab.scalar
-    zeros = [text.constant(slab.type, 0.0)] * (height * slab.vectors)
-    together = 4 if len(zeros) < 8 else 2 if len(zeros) < 16 else 1
-    extent, strides = extents[-1], (a.inner[-1], b.inner[-1])
-
-    def line(addresses: Sequence[Value], *sums: Value) -> list[Value]:
-        def steps(k: Integer, count: int, sums: Sequence[Value]) -> list[Value]:
-            for i in range(count):
-                moved = [
-                    text.address(x, text.multiply(text.add(k, i), s), scalar)
-                    for x, s in zip(addresses, strides, strict=True)
-                ]
-                sums = _write_step(job, slab, height, a.outer, moved, sums)
-            return list(sums)
-
-        whole = extent // together * together
-        carried = text.loop(0, whole, together, lambda k, *s: steps(k, together, s), sums)
-        return steps(whole, extent - whole, carried)
-
-    moving = [(a.pointer, a.inner), (b.pointer, b.inner)]
-    return write_nest(text, scalar, extents[:-1], moving, line, zeros)
-
-
-def _write_step(
-    job: _Job,
-    slab: Slab,
-    height: int,
-    outer: Integer,
-    addresses: Sequence[Value],
-    sums: Sequence[Value],
-) -> list[Value]:
-    """Write one product for every sum of a tile."""
-    text, result = job.text, []
-    columns = [
-        text.load(
-            slab.type,
-            text.address(addresses[1], i * slab.lanes, slab.scalar),
-            slab.size,
-            slab.counted(i),
-        )
-        for i in range(slab.vectors)
-    ]
-    for row in range(height):
-        pointer = text.address(addresses[0], text.multiply(row, outer), slab.scalar)
-        x = text.splat(text.load(slab.scalar, pointer, slab.size), slab.lanes)
-        for i, y in enumerate(columns):
-            z = sums[row * slab.vectors + i]
-            if job.target.fused:
-                result.append(text.fma(x, y, z))
-            else:
-                result.append(text.binary("fadd", text.binary("fmul", x, y), z))
-    return result
-
-
-def _write_epilogue(
-    job: _Job, slab: Slab, height: int, place: tuple[Integer, Integer], sums: list[Value] | None
-) -> None:
-    """Hand the sums of a tile to the epilogue, from registers or from memory."""
-    text, (row, column) = job.text, place
-    if not job.rolled:
-        for i, x in enumerate(sums or _load_all(job, slab, height)):
-            down, along = divmod(i, slab.vectors)
-            at = text.add(column, along * slab.lanes)
-            job.epilogue(text.add(row, down), at, x, slab.counted(along))
-        return
-    if sums is not None:
-        _store_all(job, slab, sums)
-    whole = slab.vectors if slab.valid is None else slab.vectors - 1
-
-    def line(i: Integer) -> None:
-        def one(j: Integer, count: int | None) -> None:
-            offset = text.add(text.multiply(i, slab.width), text.multiply(j, slab.lanes))
-            pointer = text.address(job.scratch, offset, slab.scalar)
-            x = text.load(slab.type, pointer, slab.size)
-            at = text.add(column, text.multiply(j, slab.lanes))
-            job.epilogue(text.add(row, i), at, x, count)
-
-        text.loop(0, whole, 1, lambda j: one(j, None))
-        if slab.valid is not None:
-            one(whole, slab.valid)
-
-    text.loop(0, height, 1, line)
-
-
-def _store_all(job: _Job, slab: Slab, sums: Sequence[Value]) -> None:
-    for i, x in enumerate(sums):
-        offset = i * slab.lanes
-        job.text.store(x, job.text.address(job.scratch, offset, slab.scalar), slab.size)
-
-
-def _load_all(job: _Job, slab: Slab, height: int) -> list[Value]:
-    return [
-        job.text.load(
-            slab.type, job.text.address(job.scratch, i * slab.lanes, slab.scalar), slab.size
-        )
-        for i in range(height * slab.vectors)
-    ]
+    is_far = max(map(abs, b.inner)) * product.size >= 1024
+    is_used_often = product.rows >= 4 * tile_rows(job.target, product)
+    return is_far and is_used_often and product.length >= 256

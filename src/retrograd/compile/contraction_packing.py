@@ -163,14 +163,31 @@ def _transpose_line(text: Text, slab: Slab, extent: int, source: Operand, target
     )
 
 
+def write_panel(
+    text: Text, line: Slab, extents: tuple[int, ...], source: Operand, packed: Value
+) -> None:
+    """Write the copy of some rows that are neighbours: a line of them for every step."""
+    height = line.columns
+
+    def body(addresses: Sequence[Value]) -> None:
+        x = text.load(line.type, addresses[0], line.size, height)
+        text.store(x, addresses[1], line.size, None)
+
+    moving = [(source.pointer, source.inner), (packed, packed_strides(extents, height))]
+    write_nest(text, line.scalar, extents, moving, body)
+
+
 def _at_most(text: Text, x: Integer, most: int, bound: int) -> Integer:
     """Return the smaller of x, which is below the bound, and the most that is allowed."""
-    if isinstance(x, int):
-        return min(x, most)
-    if most >= bound - 1:
-        return x
-    limit = text.integer(most)
-    return text.select(text.compare("icmp slt", x, limit), x, limit)
+    return x if most >= bound - 1 else smaller(text, x, most)
+
+
+def smaller(text: Text, x: Integer, y: Integer) -> Integer:
+    """Return the smaller of two whole numbers."""
+    if isinstance(x, int) and isinstance(y, int):
+        return min(x, y)
+    x, y = text.integer(x), text.integer(y)
+    return text.select(text.compare("icmp slt", x, y), x, y)
 
 
 def transposed(text: Text, rows: Sequence[Value]) -> list[Value]:

@@ -7,11 +7,17 @@ from typing import NamedTuple
 
 from retrograd.compile.target import Target
 
-LONGEST = 256
+LONGEST = 128
 """The most products that are added one after the other before the sum joins its total."""
 
 WIDEST = 8
 """The most registers of columns in a tile: enough chains to hide the latency of one row."""
+
+LARGEST = 1 << 19
+"""The most bytes of one operand that are packed at a time: half of a usual second-level cache."""
+
+GROUP = 512
+"""The most rows whose sums wait in memory for the next part of long summed axes."""
 
 
 class Product(NamedTuple):
@@ -65,25 +71,29 @@ def blocks(extents: tuple[int, ...]) -> Blocks:
 
 def tile_rows(target: Target, product: Product) -> int:
     """Return the height of the register tile; cuts of the rows are multiples of it."""
-    rows, tallest = product.rows, target.rows
+    rows, usual = product.rows, target.rows
+    tallest = usual + usual // 2 if usual * target.vectors > 12 else usual
     if rows <= tallest:
         return max(rows, 1)
-    return min(range(tallest, tallest // 3, -1), key=lambda height: _cost(rows, height))
+    return min(range(tallest, usual // 3, -1), key=lambda height: _cost(rows, height, usual))
 
 
-def _cost(rows: int, height: int) -> float:
-    """Return what tiles of a height cost: a step of one takes as long as half a row more.
+def _cost(rows: int, height: int, usual: int) -> float:
+    """Return what tiles of a height cost, in steps of one row.
 
-    A last tile of another height is more code to compile, hence its price.
+    Every tile costs a little more than its rows do; one that is higher than usual needs more
+    cache lines at a time than a set may hold; a last tile of another height is code to compile,
+    and below 4 rows it waits for its own sums.
     """
     tiles, rest = divmod(rows, height)
-    return tiles * (height + 0.75) + (rest + 2.0 if rest else 0.0)
+    last = 2.0 + max(4 - rest, 0) + rows / 16 if rest else 0.0
+    return tiles * (0.5 + 0.05 * abs(height - usual)) + last
 
 
 def tile_vectors(target: Target, product: Product) -> int:
     """Return how many vectors of columns a tile has: as many as its height leaves registers for."""
     registers = product.size // 4
-    sums = target.rows * target.vectors // tile_rows(target, product)
+    sums = max(target.rows * target.vectors // tile_rows(target, product), target.vectors)
     most = max(min(sums, WIDEST) // registers, 1)
     vectors = max(-(-product.columns // target.lanes), 1)
     if vectors <= most:
@@ -92,14 +102,74 @@ def tile_vectors(target: Target, product: Product) -> int:
     return equal[0] if equal else most
 
 
-def tile_bytes(target: Target, product: Product) -> int:
-    """Return the size of one tile of sums."""
-    vectors = tile_vectors(target, product)
-    return tile_rows(target, product) * vectors * target.lanes * product.size
+def chunk(target: Target, product: Product) -> int:
+    """Return how many steps of the outermost summed axis are worked on at a time: whole blocks.
+
+    Sums are the same for any; a slab of fewer steps stays in the cache.
+    """
+    extent, inside = product.extents[0], math.prod(product.extents[1:])
+    most = LARGEST // (slab_width(target, product) * product.size)
+    if extent * inside <= most:
+        return max(extent, 1)
+    axis, piece = blocks(product.extents)
+    unit = piece if axis == 0 else 1
+    steps = max(most // inside // unit, 1) * unit
+    equal = [n for n in range(steps, steps // 2, -unit) if extent % n == 0]
+    return min(equal[0] if equal else steps, extent)
 
 
-def scratch_bytes(target: Target, product: Product) -> int:
-    """Return how much memory of its own a thread needs: a tile of sums and a packed slab."""
-    width = tile_vectors(target, product) * target.lanes
-    whole = tile_bytes(target, product) + product.length * width * product.size
-    return -(-whole // 64) * 64
+def slab_width(target: Target, product: Product) -> int:
+    """Return how many columns are worked on at a time."""
+    return tile_vectors(target, product) * target.lanes
+
+
+def waiting_rows(target: Target, product: Product) -> int:
+    """Return how many rows of sums wait in memory: those of a tile, or of a group of tiles."""
+    height = tile_rows(target, product)
+    if chunk(target, product) >= product.extents[0]:
+        return height
+    return min(-(-product.rows // height), max(GROUP // height, 1)) * height
+
+
+def panel_rows(target: Target, product: Product) -> int:
+    """Return how many rows of the left operand may be packed at a time; 0 if that cannot pay."""
+    height = tile_rows(target, product)
+    rows = LARGEST // max(product.length * product.size, 1) // height * height
+    is_large = product.columns >= 4 * slab_width(target, product) and product.rows >= 8 * height
+    if not is_large or rows < 8 * height or product.length < 64:
+        return 0
+    return min(rows, -(-product.rows // height) * height)
+
+
+class Scratch(NamedTuple):
+    """Where in a thread's memory things lie, in bytes: first the sums, then what is packed."""
+
+    slab: int
+    panel: int
+    end: int
+
+
+def scratch(target: Target, product: Product) -> Scratch:
+    """Lay out the memory that a thread needs for a product."""
+    width, size = slab_width(target, product), product.size
+    steps = chunk(target, product) * math.prod(product.extents[1:])
+    slab = _up(waiting_rows(target, product) * width * size)
+    panel = slab + _up(steps * width * size)
+    # A row of a panel is written as a whole vector, of which the next row overwrites the rest.
+    rows = panel_rows(target, product) * product.length * size + target.lanes * size
+    return Scratch(slab, panel, panel + _up(rows))
+
+
+def _up(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def normal(extents: tuple[int, ...]) -> tuple[int, ...]:
+    """Return which summed axes matter: those that are not one step, or one at least.
+
+    >>> normal((1, 3, 48)), normal((1, 1))
+    ((1, 2), (0,))
+    """
+    return tuple(i for i, extent in enumerate(extents) if extent != 1) or tuple(
+        range(len(extents[:1]))
+    )

@@ -53,7 +53,7 @@ def choose(cpu: str, features: dict[str, bool]) -> Target:
     )
 
 
-_SHAPES = {"avx512": (16, 12, 2), "avx2": (8, 6, 2), "neon": (4, 8, 2), "plain": (4, 4, 2)}
+_SHAPES = {"avx512": (16, 8, 2), "avx2": (8, 6, 2), "neon": (4, 8, 2), "plain": (4, 4, 2)}
 _CPUS = {"avx2": "x86-64-v3", "plain": "generic"}
 
 
