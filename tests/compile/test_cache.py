@@ -200,6 +200,32 @@ def test_a_directory_below_one_that_others_can_write_is_not_used(
 
 
 @needs_owners
+def test_a_group_may_write_above_if_it_is_only_us(
+    tmp_path: Path,
+    kept: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import grp
+    import pwd
+
+    user = pwd.getpwuid(os.geteuid())
+    tmp_path.chmod(0o775)
+    for name, number, members, is_used in [
+        (user.pw_name, user.pw_gid, [], True),
+        (user.pw_name, user.pw_gid, [user.pw_name], True),
+        (user.pw_name, user.pw_gid, [user.pw_name, "other"], False),
+        (user.pw_name, user.pw_gid + 1, [], False),
+        ("staff", user.pw_gid, [], False),
+    ]:
+        group = grp.struct_group((name, "x", number, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda _, group=group: group)
+        assert (kept.read(NAME) == DATA) == is_used
+    monkeypatch.setattr(grp, "getgrgid", lambda _: {}[_])  # a group that the system does not know
+    assert "where others can write" in said(kept, caplog)
+
+
+@needs_owners
 def test_a_link_in_place_of_the_directory_is_not_used(
     tmp_path: Path, kept: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -134,8 +134,9 @@ def _is_private(directory: Path) -> bool:
     if not hasattr(os, "geteuid"):  # Windows keeps a user's own folders private by other means
         return True
     for parent in directory.parents:
-        mode = os.lstat(parent).st_mode
-        if mode & 0o022 and not mode & stat.S_ISVTX:
+        above = os.lstat(parent)
+        is_shared = above.st_mode & 0o020 and not _is_own_group(above.st_gid)
+        if (above.st_mode & 0o002 or is_shared) and not above.st_mode & stat.S_ISVTX:
             return _refused(directory, f"lies in {parent}, where others can write")
     if state.st_mode & 0o077:
         if state.st_mode & 0o022:  # a key that others may have put there says nothing
@@ -146,6 +147,19 @@ def _is_private(directory: Path) -> bool:
 
 def _is_ours(state: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or state.st_uid == os.geteuid()
+
+
+def _is_own_group(number: int) -> bool:
+    """Return whether a group is named as we are and has nobody else, as many systems make them."""
+    import grp
+    import pwd
+
+    try:
+        group, user = grp.getgrgid(number), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    is_own = group.gr_name == user.pw_name and group.gr_gid == user.pw_gid
+    return is_own and set(group.gr_mem) <= {user.pw_name}
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import re
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
-import retrograd
 from retrograd.compile import cache
 from retrograd.compile import target as targets
 from retrograd.compile.target import Target
@@ -143,7 +143,8 @@ def _key(text: str, target: Target) -> str:
     from llvmlite import __version__ as llvmlite_version
 
     llvm = _llvm()
-    versions = (retrograd.__version__, llvmlite_version, str(llvm.llvm_version_info))
+    ours = sys.modules["retrograd"].__version__  # not imported: the package is above this floor
+    versions = (ours, llvmlite_version, str(llvm.llvm_version_info))
     machine = (llvm.get_process_triple(), target.cpu, target.features)
     return cache.name_of(text, *versions, *machine, *map(str, _options().values()))
 
