@@ -26,6 +26,8 @@ from retrograd.compile.contraction_tile import (
     Tile,
     add_blocks,
     hand_rows,
+    load_sums,
+    store_sums,
     write_tile,
 )
 from retrograd.compile.target import Target
@@ -175,13 +177,15 @@ def _write_long_slab(
             left = a._replace(operand=_later(job, a.operand, first))
             right, read = _write_right(job, slab, extents, _later(job, b, first))
 
-            def tile(row: Integer, height: int) -> None:
+            def add(row: Integer, height: int) -> None:
                 down = text.multiply(_less(text, row, start), slab.width)
-                totals = text.address(job.scratch, down, slab.scalar)
-                here = _rows(job, left, row, height)
-                add_blocks(job, Tile(slab, read, height), extents, here, right, totals)
+                place = text.address(job.scratch, down, slab.scalar)
+                here, tile = _rows(job, left, row, height), Tile(slab, read, height)
+                before = load_sums(job, tile, place)
+                after = add_blocks(job, tile, extents, here, right, before)
+                store_sums(job, tile, place, after)
 
-            _write_rows(job, (start, stop), tile)
+            _write_rows(job, (start, stop), add)
 
         text.loop(0, rows * slab.width, slab.lanes, clear)
         whole = extent // steps * steps

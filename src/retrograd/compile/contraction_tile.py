@@ -28,11 +28,6 @@ class Job(NamedTuple):
     rolled: bool
     scratch: Value
 
-    @property
-    def is_one_block(self) -> bool:
-        """Whether a sum is a single block, which needs no total in memory."""
-        return blocks(self.product.extents) == (0, self.product.extents[0])
-
 
 class Tile(NamedTuple):
     """Sums of some rows of a slab: the slab as stored, and as its columns are read."""
@@ -44,47 +39,53 @@ class Tile(NamedTuple):
 
 def write_tile(job: Job, tile: Tile, a: Operand, b: Operand, row: Integer, column: Integer) -> None:
     """Write the sums of one tile over all summed axes, and hand them to the epilogue."""
-    extents = job.product.extents
-    if job.is_one_block:
-        sums = _write_block(job, tile, extents, a, b)
-        if job.rolled:
-            _store_sums(job, tile, job.scratch, sums)
-    else:
-        zero = job.text.constant(tile.slab.type, 0.0)
-        _store_sums(job, tile, job.scratch, [zero] * (tile.height * tile.slab.vectors))
-        add_blocks(job, tile, extents, a, b, job.scratch)
-        sums = [] if job.rolled else _load_sums(job, tile, job.scratch)
+    zero = job.text.constant(tile.slab.type, 0.0)
+    zeros = [zero] * (tile.height * tile.slab.vectors)
+    sums = add_blocks(job, tile, job.product.extents, a, b, zeros)
     if job.rolled:
+        store_sums(job, tile, job.scratch, sums)
         hand_rows(job, tile.slab, 0, tile.height, row, column)
-    else:
-        _hand_sums(job, tile, sums, row, column)
+        return
+    for i, x in enumerate(sums):
+        down, along = divmod(i, tile.slab.vectors)
+        at = job.text.add(column, along * tile.slab.lanes)
+        job.epilogue(job.text.add(row, down), at, x, tile.slab.counted(along))
 
 
 def add_blocks(
-    job: Job, tile: Tile, extents: tuple[int, ...], a: Operand, b: Operand, totals: Value
-) -> None:
-    """Add the blocks of some summed axes, in order, to the totals of a tile in memory."""
+    job: Job,
+    tile: Tile,
+    extents: tuple[int, ...],
+    a: Operand,
+    b: Operand,
+    totals: Sequence[Value],
+) -> list[Value]:
+    """Return the totals of a tile with the blocks of some summed axes added, in order."""
     axis, piece = blocks(job.product.extents)
+    if axis == 0 and piece >= job.product.extents[0]:
+        return _write_block(job, tile, extents, a, b)
     whole, rest = divmod(extents[axis], piece)
     text, scalar, strides = job.text, tile.slab.scalar, (a.inner[axis], b.inner[axis])
 
-    def add_block(length: int, addresses: Sequence[Value]) -> None:
+    def add_block(length: int, addresses: Sequence[Value], totals: Sequence[Value]) -> list[Value]:
         x, y = Operand(addresses[0], a.outer, a.inner[axis:]), b._replace(inner=b.inner[axis:])
         inside = (length, *extents[axis + 1 :])
         sums = _write_block(job, tile, inside, x, y._replace(pointer=addresses[1]))
-        before = _load_sums(job, tile, totals)
-        after = [text.binary("fadd", t, s) for t, s in zip(before, sums, strict=True)]
-        _store_sums(job, tile, totals, after)
+        return [text.binary("fadd", t, s) for t, s in zip(totals, sums, strict=True)]
 
-    def line(addresses: Sequence[Value]) -> None:
+    def line(addresses: Sequence[Value], *totals: Value) -> list[Value]:
         pieces = [(x, (s * piece,)) for x, s in zip(addresses, strides, strict=True)]
-        write_nest(text, scalar, (whole,), pieces, lambda x: add_block(piece, x))
+        added = write_nest(
+            text, scalar, (whole,), pieces, lambda x, *t: add_block(piece, x, t), totals
+        )
         if rest:
             ends = zip(addresses, strides, strict=True)
-            add_block(rest, [text.address(x, s * piece * whole, scalar) for x, s in ends])
+            at_end = [text.address(x, s * piece * whole, scalar) for x, s in ends]
+            added = add_block(rest, at_end, added)
+        return added
 
     moving = [(a.pointer, a.inner), (b.pointer, b.inner)]
-    write_nest(text, scalar, extents[:axis], moving, line)
+    return write_nest(text, scalar, extents[:axis], moving, line, totals)
 
 
 def _write_block(
@@ -135,14 +136,6 @@ def _write_step(
     return result
 
 
-def _hand_sums(job: Job, tile: Tile, sums: Sequence[Value], row: Integer, column: Integer) -> None:
-    """Give the epilogue every vector of a tile, from registers."""
-    for i, x in enumerate(sums):
-        down, along = divmod(i, tile.slab.vectors)
-        at = job.text.add(column, along * tile.slab.lanes)
-        job.epilogue(job.text.add(row, down), at, x, tile.slab.counted(along))
-
-
 def hand_rows(
     job: Job, slab: Slab, start: Integer, stop: Integer, row: Integer, column: Integer
 ) -> None:
@@ -165,13 +158,15 @@ def hand_rows(
     text.loop(start, stop, 1, line)
 
 
-def _store_sums(job: Job, tile: Tile, pointer: Value, sums: Sequence[Value]) -> None:
+def store_sums(job: Job, tile: Tile, pointer: Value, sums: Sequence[Value]) -> None:
+    """Write the sums of a tile to memory, row by row."""
     for i, x in enumerate(sums):
         at = job.text.address(pointer, i * tile.slab.lanes, tile.slab.scalar)
         job.text.store(x, at, tile.slab.size)
 
 
-def _load_sums(job: Job, tile: Tile, pointer: Value) -> list[Value]:
+def load_sums(job: Job, tile: Tile, pointer: Value) -> list[Value]:
+    """Read the sums of a tile that `store_sums` wrote."""
     loaded, slab = [], tile.slab
     for i in range(tile.height * slab.vectors):
         at = job.text.address(pointer, i * slab.lanes, slab.scalar)
