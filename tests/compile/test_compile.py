@@ -10,7 +10,7 @@ from retrograd import ops
 from retrograd.autodiff import checkpoint, grad, hvp, value_and_grad
 from retrograd.compile import compile
 from retrograd.compile.graph import Graph, Node, verify
-from retrograd.compile.program import build
+from retrograd.compile.compiled import build
 from retrograd.compile.simplify import simplify
 from retrograd.compile.trace import trace
 from retrograd.ops.arithmetic import Negative

@@ -12,7 +12,7 @@ import pytest
 from retrograd import ops
 from retrograd.autodiff import checkpoint, grad, hvp, jacobian, jvp, per_example_grads, vjp
 from retrograd.compile import compile
-from retrograd.compile.program import build
+from retrograd.compile.compiled import build
 from retrograd.tensor.errors import TraceError
 from retrograd.tensor.tensor import Tensor, tensor
 

@@ -1,7 +1,7 @@
-"""A traced function becomes a program: trace -> simplify -> run.
+"""A traced function becomes a program: trace -> simplify -> schedule -> layout -> text -> code.
 
-The compiler names no op: it asks each op's own answers. Programs are evaluated in NumPy, which
-stays the oracle of every later stage.
+The compiler names no op: it asks each op's own answers. The same graph evaluated in NumPy is the
+oracle of every stage, and what runs where native code may not.
 """
 
-from retrograd.compile.program import compile as compile
+from retrograd.compile.compiled import compile as compile

@@ -40,6 +40,7 @@ class Interner:
         self._numbers: dict[int, int] = {}
         self._free: dict[int, frozenset[Var]] = {}
         self._extents: dict[Var, int] = {}
+        self._consecutive: set[Var] = set()
 
     def number(self, e: Element) -> int:
         """Return the number of an element that this interner made."""
@@ -56,6 +57,18 @@ class Interner:
     def extent(self, variable: Var) -> int:
         """Return how many values a variable has."""
         return self._extents[variable]
+
+    def never(self, source: int, index: tuple[Element, ...]) -> Element:
+        """Refuse to read: for elements that are made of interned ones alone."""
+        raise TypeError(f"a load of {source} where none may be")
+
+    def mark_consecutive(self, variable: Var) -> None:
+        """Remember that a fold's variable runs along the last axis of what its op reads."""
+        self._consecutive.add(variable)
+
+    def is_consecutive(self, variable: Var) -> bool:
+        """Return whether a fold's variable was so marked."""
+        return variable in self._consecutive
 
     def _make(self, key: tuple[Hashable, ...], make: Callable[[], Element]) -> Element:
         known = self._known.get(key)

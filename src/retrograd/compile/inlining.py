@@ -10,11 +10,13 @@ from collections.abc import Callable, Container
 
 import numpy as np
 
-from retrograd.compile.expressions import Interner, remake
+from retrograd.compile.expressions import Interner, loads_in, remake
 from retrograd.compile.graph import Graph
+from retrograd.compile.storing import is_product
 from retrograd.tensor.element import (
     OUTPUT,
     BufferReader,
+    Call,
     Const,
     Element,
     Fold,
@@ -127,8 +129,24 @@ class Rebuilder:
             case Load():
                 return self._read(e.source, tuple(map(self, e.index)))
             case Fold():
-                for variable, extent in zip(e.variables, e.extents, strict=True):
-                    self.bind(variable, extent)
-                return self._interner.fold(e, self(e.body))
+                return self._fold(e)
             case _:
                 return remake(self._interner, e, self)
+
+    def _fold(self, e: Fold) -> Element:
+        """Take over a fold, and what its own op says of it, before anything is inlined.
+
+        How it is added up must not depend on fusion: whether it is a sum of products, and whether
+        it runs along the last axis of what it reads, is asked of the op's own answer.
+        """
+        interner = self._interner
+        for variable, extent in zip(e.variables, e.extents, strict=True):
+            self.bind(variable, extent)
+        last = e.variables[-1] if e.variables else None
+        if any(load.index and load.index[-1] == last for load in loads_in(e.body)):
+            interner.mark_consecutive(e.variables[-1])
+        if not is_product(e):
+            return interner.fold(e, self(e.body))
+        assert isinstance(e.body, Call)
+        factors = tuple(map(self, e.body.arguments))
+        return interner.fold(e, interner.call("product", factors, e.dtype))

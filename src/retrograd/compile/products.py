@@ -13,7 +13,6 @@ from retrograd.compile.affine import Sum, coefficient
 from retrograd.compile.expressions import Interner, folds_in
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
-from retrograd.compile.storing import is_product
 from retrograd.tensor.element import Call, Element, Fold, Load, Var
 from retrograd.tensor.types import Shape
 
@@ -65,12 +64,12 @@ def flat_index(interner: Interner, shape: Shape, index: tuple[Element, ...]) -> 
 def product_plan(interner: Interner, graph: Graph, kernel: Kernel) -> ProductPlan | None:
     """Return how the kernel is a product, or None if it is none."""
     fold = _only_fold(kernel)
-    if fold is None or not is_product(fold):
+    body = fold.body if fold is not None else None
+    if fold is None or not isinstance(body, Call) or body.function != "product":
         return None
-    assert isinstance(fold.body, Call)
-    first, second = fold.body.arguments
-    assert isinstance(first, Load)
-    assert isinstance(second, Load)
+    first, second = body.arguments
+    if not isinstance(first, Load) or not isinstance(second, Load):
+        return None
     one, other = flat(interner, graph, first), flat(interner, graph, second)
     axes = [v for v in kernel.variables if isinstance(v, Var)]
     known = {*axes, *fold.variables}

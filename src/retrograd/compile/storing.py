@@ -53,6 +53,7 @@ class Traits(NamedTuple):
     cost: int
     must_store: bool
     uses: tuple[Use, ...]
+    work: float
 
 
 def choose_stored(graph: Graph) -> frozenset[int]:
@@ -111,11 +112,11 @@ def traits_of(graph: Graph, value: int) -> Traits:
     answer = node.op.lower(node.type, index, *readers)
     if isinstance(answer, Loops):
         reads = dict.fromkeys(source for s in answer.body for source in _sources(s) if source >= 0)
-        return Traits(TOO_LARGE, True, tuple(Use(i, 2.0, False) for i in reads))
+        return Traits(TOO_LARGE, True, tuple(Use(i, 2.0, False) for i in reads), 1.0)
     walk = _Walk(graph, max(node.type.size, 1))
     walk.visit(answer, 1, False)
     uses = tuple(Use(i, times, i in walk.factors) for i, times in walk.times.items())
-    return Traits(walk.cost, walk.has_fold, uses)
+    return Traits(walk.cost, walk.has_fold, uses, walk.work)
 
 
 class _Walk:
@@ -123,7 +124,7 @@ class _Walk:
 
     def __init__(self, graph: Graph, size: int) -> None:
         self.graph, self.size = graph, size
-        self.cost, self.has_fold = 0, False
+        self.cost, self.has_fold, self.work = 0, False, 0.0
         self.times: dict[int, float] = {}
         self.factors: set[int] = set()
         self._seen: set[int] = set()
@@ -143,9 +144,9 @@ class _Walk:
                         self.visit(load, turns, False)
                 return
             case Call():
-                self.cost += _COSTS.get(e.function, 1)
+                self._count(_COSTS.get(e.function, 1), turns)
             case Select() | Cast():
-                self.cost += 1
+                self._count(1, turns)
             case Fold():
                 self.has_fold = True
                 for extent in e.extents:
@@ -153,6 +154,10 @@ class _Walk:
                 is_factor = is_product(e)
         for part in parts(e):
             self.visit(part, turns, is_factor)
+
+    def _count(self, cost: int, turns: int) -> None:
+        self.cost += cost
+        self.work += cost * turns
 
 
 def is_product(e: Fold) -> bool:

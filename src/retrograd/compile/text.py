@@ -114,6 +114,12 @@ class Text:
             return y if x == 1 else x
         return self.binary("mul nsw", self.integer(x), self.integer(y))
 
+    def smaller(self, x: Integer, y: Integer) -> Integer:
+        """Return the smaller of two, folded where both are known."""
+        if isinstance(x, int) and isinstance(y, int):
+            return min(x, y)
+        return self.intrinsic("smin", self.integer(x), self.integer(y))
+
     # Arithmetic
 
     def binary(self, operation: str, x: Value, y: Value) -> Value:
@@ -274,6 +280,13 @@ class Text:
         body()
         self.do(f"br label %{done}")
         self._start(done)
+
+    def leave_when(self, condition: Value) -> None:
+        """Return from the function if the condition, an i1, holds."""
+        leaving, staying = self._labels("leave", "stay")
+        self.do(f"br {condition}, label %{leaving}, label %{staying}")
+        self.lines += [f"{leaving}:", "  ret void"]
+        self._start(staying)
 
     def _labels(self, *names: str) -> list[str]:
         self._count += 1

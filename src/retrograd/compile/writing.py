@@ -1,0 +1,188 @@
+"""Writing: a schedule becomes one native function that every thread runs with its own number.
+
+``void program(i64 thread, ptr slots)``. The slots are a table of 8-byte entries through which
+everything outside is reached: `Slot` names the first ones, then every argument has a pointer and
+the distance in bytes to its next step's. The function runs as many steps as it is told, one after
+the other; the stages of a step are divided by barriers.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+
+from retrograd.compile.barrier import write_barrier
+from retrograd.compile.emitter import Buffer, Emitter
+from retrograd.compile.expressions import Interner, walk
+from retrograd.compile.folding import write_fold
+from retrograd.compile.graph import Graph
+from retrograd.compile.kernels import Group, Kernel, Schedule
+from retrograd.compile.layout import Cut, Layout, lay_out
+from retrograd.compile.target import Target
+from retrograd.compile.text import Text
+from retrograd.compile.values import Integer, Value
+from retrograd.compile.walks import Walker
+from retrograd.tensor.element import Call
+
+NAME = "program"
+
+
+class Slot(enum.IntEnum):
+    """The entries of the table that are not arguments."""
+
+    arena = 0
+    errors = 1
+    barrier = 2
+    give_way = 3
+    threads = 4
+    steps = 5
+    first_argument = 6
+
+
+def arguments(graph: Graph, schedule: Schedule) -> tuple[int, ...]:
+    """Return the values that lie outside: inputs, constants that are read, computed outputs."""
+    computed = {v for g in schedule.groups for k in g.kernels for v in k.values}
+    outputs = dict.fromkeys(v for v in graph.outputs if v in computed)
+    return (*range(graph.first_node), *outputs)
+
+
+def write_program(
+    graph: Graph, schedule: Schedule, interner: Interner, target: Target, is_parallel: bool
+) -> tuple[Text, Layout]:
+    """Return the function and where its values lie. Not parallel, it runs on one thread alone."""
+    thread, slots = Value("i64", "%thread"), Value("ptr", "%slots")
+    text = Text(NAME, (thread, slots), fused=target.fused)
+    errors = _slot(text, slots, Slot.errors, "ptr")
+    emitter = Emitter(text, target, interner, {}, errors, write_fold)
+    for value in range(graph.first_node + len(graph.nodes)):
+        type = graph.type_of(value)
+        emitter.buffers[value] = Buffer(Value("ptr", "null"), type.shape, type.dtype)
+    layout = lay_out(graph, schedule, emitter)
+    writer = _Writer(graph, schedule, emitter, layout, thread, slots, is_parallel)
+    steps = _slot(text, slots, Slot.steps, "i64")
+    text.loop(0, steps, 1, writer.step)
+    return text, layout
+
+
+def _slot(text: Text, slots: Value, number: int, type: str) -> Value:
+    return text.load(type, text.address(slots, number, "i64"), 8)
+
+
+class _Writer:
+    """The parts of the function that all its stages share."""
+
+    def __init__(
+        self, graph: Graph, schedule: Schedule, emitter: Emitter, layout: Layout,
+        thread: Value, slots: Value, is_parallel: bool,
+    ) -> None:  # fmt: skip
+        self.graph, self.schedule, self.emitter, self.layout = graph, schedule, emitter, layout
+        self.text, self.thread, self.is_parallel = emitter.text, thread, is_parallel
+        self.barrier = _slot(self.text, slots, Slot.barrier, "ptr")
+        self.give_way = _slot(self.text, slots, Slot.give_way, "ptr")
+        self.threads = _slot(self.text, slots, Slot.threads, "i64")
+        arena = _slot(self.text, slots, Slot.arena, "ptr")
+        self.own = self.text.address(arena, layout.thread_offset)
+        if is_parallel:
+            moved = self.text.multiply(thread, layout.thread_bytes)
+            self.own = self.text.address(self.own, moved)
+        scratch = self.text.address(self.own, layout.scratch)
+        self.walker = Walker(graph, emitter, scratch)
+        self.arguments = {
+            value: [
+                _slot(self.text, slots, Slot.first_argument + 2 * i + k, type)
+                for k, type in enumerate(("ptr", "i64"))
+            ]
+            for i, value in enumerate(arguments(graph, schedule))
+        }
+        for value, offset in layout.shared.items():
+            self._set(value, self.text.address(arena, offset))
+        for value, offset in layout.own.items():
+            self._set(value, self.text.address(self.own, offset))
+
+    def _set(self, value: int, pointer: Value, first_row: Integer = 0) -> None:
+        old = self.emitter.buffers[value]
+        self.emitter.buffers[value] = old._replace(pointer=pointer, first_row=first_row)
+
+    def step(self, number: Integer) -> None:
+        """Write one step: where its arguments lie, then all stages."""
+        with self.emitter.scope():
+            for value, (base, stride) in self.arguments.items():
+                moved = self.text.multiply(stride, number)
+                self._set(value, self.text.address(base, moved))
+            for i, groups in enumerate(self._stages()):
+                if i:
+                    self._meet()
+                for group, cut in groups:
+                    self._group(group, cut)
+                if any(_checks(group) for group, _ in groups):
+                    self._meet()
+                    self._leave_if_wrong()
+            self._meet()
+
+    def _stages(self) -> Iterator[list[tuple[Group, Cut]]]:
+        pairs = list(zip(self.schedule.groups, self.layout.cuts, strict=True))
+        for stage in sorted({group.stage for group, _ in pairs}):
+            yield [pair for pair in pairs if pair[0].stage == stage]
+
+    def _meet(self) -> None:
+        if self.is_parallel:
+            target = self.emitter.target
+            write_barrier(self.text, self.barrier, self.threads, self.give_way, target)
+
+    def _leave_if_wrong(self) -> None:
+        wrong = self.text.let("i64", f"load atomic i64, {self.emitter.errors} acquire, align 8")
+        self.text.leave_when(self.text.compare("icmp ne", wrong, self.text.integer(0)))
+
+    def _group(self, group: Group, cut: Cut) -> None:
+        if group.rows == 1:
+            self._alone(lambda: self._kernels(group.kernels, None))
+            return
+        start, stop = self._part(group.rows, cut.grain)
+        if not self.is_parallel and cut.chunk >= group.rows:
+            self._kernels(group.kernels, (0, group.rows))
+            return
+
+        def turn(first: Integer) -> None:
+            end = self.text.smaller(self.text.add(first, cut.chunk), stop)
+            with self.emitter.scope():
+                for kernel in group.kernels:
+                    for value in kernel.values:
+                        if value in self.layout.own:
+                            self._set(value, self.emitter.buffers[value].pointer, first)
+                self._kernels(group.kernels, (first, end))
+
+        self.text.loop(start, stop, cut.chunk, turn)
+
+    def _alone(self, body: object) -> None:
+        assert callable(body)
+        if self.is_parallel:
+            is_first = self.text.compare("icmp eq", self.thread, self.text.integer(0))
+            self.text.when(is_first, body)
+        else:
+            body()
+
+    def _kernels(self, kernels: tuple[Kernel, ...], rows: tuple[Integer, Integer] | None) -> None:
+        for kernel in kernels:
+            self.walker.write(kernel, rows or (0, kernel.extents[0] if kernel.extents else 1))
+
+    def _part(self, rows: int, grain: int) -> tuple[Integer, Integer]:
+        """Return this thread's rows: its share of units of ``grain`` rows each."""
+        if not self.is_parallel:
+            return 0, rows
+        text, units = self.text, -(-rows // grain)
+
+        def border(number: Integer) -> Integer:
+            done = text.integer(text.multiply(number, units))
+            share = text.binary("udiv", done, self.threads)
+            return text.smaller(text.multiply(share, grain), rows)
+
+        return border(self.thread), border(text.add(self.thread, 1))
+
+
+def _checks(group: Group) -> bool:
+    """Return whether a group looks at indices that may be wrong."""
+    roots = [output.element for kernel in group.kernels for output in kernel.outputs]
+    is_loops = any(kernel.loops is not None for kernel in group.kernels)
+    return is_loops or any(
+        isinstance(e, Call) and e.function == "checked_index" for root in roots for e in walk(root)
+    )
