@@ -1,0 +1,1 @@
+"""The benchmarks: retrograd beside its peers, on the same work. `python -m benchmarks --help`."""

@@ -1,0 +1,163 @@
+"""Retrograd. Forms of training: "one", a step a call; "many", many steps a call."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.clock import Run, checksum
+from benchmarks.workloads import ADAM, Task, Workload, staged
+from retrograd import nn, ops, optim
+from retrograd.autodiff import value_and_grad, vjp
+from retrograd.data import Batch
+from retrograd.data.batches import batch_rows
+from retrograd.tensor.tensor import Tensor, from_array
+from retrograd.train.batch import as_tensors
+from retrograd.train.events import Stopped
+from retrograd.train.fit import fit
+from retrograd.train.state import TrainState
+from retrograd.train.step import initial_state, make_step, network
+
+engine = importlib.import_module("retrograd.compile")  # the room: at the front door it is a name
+
+
+def one_step(step: Callable[..., Any], state: Any, batches: list[Any]) -> Run:
+    """Return a compiled step called once for each batch, the state passed on."""
+    compiled = engine.compile(step)
+
+    def call(i: int) -> Any:
+        nonlocal state
+        state, metrics = compiled(state, batches[i % len(batches)])
+        return metrics
+
+    return Run(call, lambda metrics: [float(metrics["loss"])])
+
+
+def many_steps(step: Callable[..., Any], state: Any, task: Task) -> Run:
+    """Return a compiled step whose state stays where it is, called for many batches at once."""
+    batches = tensors(*staged(task))
+    held = engine.resident(step, state, Batch(*(x[0] for x in batches)))
+    return Run(
+        lambda i: held.run(batches),
+        lambda metrics: np.asarray(metrics["loss"]).tolist(),
+        task.work.steps,
+    )
+
+
+def has_many_steps() -> bool:
+    """Return whether this version takes many steps a call."""
+    return hasattr(engine, "resident")
+
+
+def binary_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of one logit a row."""
+    return nn.binary_cross_entropy(logits[..., 0], targets[..., 0])
+
+
+def net_of(task: Task) -> nn.Sequential:
+    """Return the network with the first weights."""
+    layers: list[Any] = []
+    for i, (weight, bias) in enumerate(task.weights):
+        layers.append(nn.Linear(from_array(weight), from_array(bias)))
+        if i < len(task.weights) - 1:
+            layers.append(nn.relu)
+            layers += [nn.Dropout(task.work.dropout)] if task.work.dropout else []
+    return nn.Sequential(tuple(layers))
+
+
+def optimizer_of(work: Workload) -> optim.Optimizer:
+    """Return the optimizer."""
+    given = work.settings
+    if work.optimizer == "momentum":
+        return optim.momentum(given["learning_rate"], given["momentum"])
+    betas = (given["beta1"], given["beta2"])
+    return optim.adam(given["learning_rate"], betas, given["epsilon"])
+
+
+def tensors(inputs: Any, targets: Any) -> Any:
+    """Return a batch of tensors."""
+    return as_tensors(Batch(inputs, targets))
+
+
+def parts(task: Task) -> tuple[Callable[..., Any], TrainState]:
+    """Return the step and the state before the first."""
+    net, optimizer = net_of(task), optimizer_of(task.work)
+    loss = binary_loss if task.work.loss == "binary" else nn.cross_entropy
+    return make_step(net, loss, optimizer), initial_state(net, optimizer, ops.key(1))
+
+
+def train(task: Task) -> Run:
+    """Return the training."""
+    step, state = parts(task)
+    if task.form == "many":
+        return many_steps(step, state, task)
+    return one_step(step, state, [tensors(*pair) for pair in task.data])
+
+
+def infer(task: Task) -> Run:
+    """Return one row's way through the network."""
+    predict, row = engine.compile(net_of(task)), task.data
+    return Run(lambda i: predict(from_array(row)).numpy(), lambda answer: [checksum(answer)])
+
+
+def softmax(logits: Tensor, labels: Tensor) -> Any:
+    """Return the loss and its gradient."""
+    return value_and_grad(lambda z: nn.cross_entropy(z, labels))(logits)
+
+
+def norm(x: Tensor, scale: Tensor, shift: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
+    """Return layer norm and its three gradients."""
+
+    def layer(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return nn.LayerNorm(scale, shift)(x)
+
+    y, back = vjp(layer, x, scale, shift)
+    return y, *back(gradient)
+
+
+def kernel(task: Task) -> Run:
+    """Return one of the kernels."""
+    data = [from_array(x) for x in task.data]
+    if task.work.kind == "adam":
+        return adam_kernel(*data)
+    function = engine.compile(softmax if task.work.kind == "softmax" else norm)
+    return Run(lambda i: function(*data), lambda answer: [checksum(*(x.numpy() for x in answer))])
+
+
+def adam_kernel(values: Tensor, gradients: Tensor) -> Run:
+    """Return Adam on all parameters."""
+    optimizer = optim.adam(ADAM["learning_rate"])
+    params, grads = {"values": values}, {"values": gradients}
+    state = optimizer.init(params)
+    update = engine.compile(optimizer.update)
+
+    def call(i: int) -> Any:
+        nonlocal params, state
+        params, state = update(grads, state, params)
+        return params["values"]
+
+    return Run(call, lambda answer: [checksum(answer.numpy())])
+
+
+def prepare(task: Task) -> Run:
+    """Return what was asked for, ready to run."""
+    makers = {"train": train, "infer": infer}
+    return makers.get(task.work.kind, kernel)(task)
+
+
+def job(task: Task) -> float:
+    """Train on the digits; return the accuracy on the test rows."""
+    inputs, labels, test, truth = task.data
+    step, state = parts(task)
+
+    def batches(epoch: int) -> list[Batch]:
+        rows = batch_rows(len(inputs), batch_size=task.work.batch, seed=0, epoch=epoch)
+        return [Batch(inputs[chosen], labels[chosen]) for chosen in rows]
+
+    *_, last = fit(step, state, batches, epochs=task.work.epochs)
+    assert isinstance(last, Stopped)
+    logits = network(net_of(task), last.state)(from_array(test)).numpy()
+    return float(np.mean(logits.argmax(1) == truth))
