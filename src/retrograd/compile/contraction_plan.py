@@ -87,7 +87,7 @@ def _cost(rows: int, height: int, usual: int) -> float:
     """
     tiles, rest = divmod(rows, height)
     last = 2.0 + max(4 - rest, 0) + rows / 16 if rest else 0.0
-    return tiles * (0.5 + 0.05 * abs(height - usual)) + last
+    return tiles * (0.25 + 0.05 * abs(height - usual)) + last
 
 
 def tile_vectors(target: Target, product: Product) -> int:
