@@ -57,10 +57,9 @@ def start(threads: int) -> int:
     """
     pool = _pool()
     with pool.lock, contextlib.suppress(RuntimeError):
-        workers = tuple(worker for worker in pool.team.workers if worker.thread.is_alive())
-        while not pool.is_stopped and len(workers) < threads - 1:
-            workers = (*workers, _worker(pool))
-            pool.team = _team(workers)
+        pool.team = _team(tuple(w for w in pool.team.workers if w.thread.is_alive()))
+        while not pool.is_stopped and len(pool.team.workers) < threads - 1:
+            pool.team = _team((*pool.team.workers, _worker(pool)))
     return max(1, min(threads, len(pool.team.workers) + 1))
 
 
