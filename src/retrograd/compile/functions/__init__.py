@@ -1,0 +1,38 @@
+"""Mathematical functions as elements made of machine instructions. The way in is `expand`."""
+
+from __future__ import annotations
+
+from retrograd.compile.functions.error import erf, erfc
+from retrograd.compile.functions.exponential import exp, expm1
+from retrograd.compile.functions.hyperbolic import tanh
+from retrograd.compile.functions.logarithm import log, log1p
+from retrograd.compile.functions.power import power
+from retrograd.compile.functions.trigonometric import cos, sin
+from retrograd.tensor.element import Element
+
+_OF_ONE = {
+    "exp": exp,
+    "expm1": expm1,
+    "log": log,
+    "log1p": log1p,
+    "sin": sin,
+    "cos": cos,
+    "tanh": tanh,
+    "erf": erf,
+    "erfc": erfc,
+}
+
+
+def expand(function: str, arguments: tuple[Element, ...]) -> Element | None:
+    """Return a float function of elements in arithmetic; None for every other function.
+
+    Besides functions of the element language that are single instructions, the answer holds three
+    that only a compiler has: ``fma``, ``bitcast`` and ``arithmetic_right_shift``. Its selects are
+    lane by lane: nothing in them can fail. Accuracy: docs/element-language.md.
+    """
+    if not arguments[0].dtype.is_float:
+        return None
+    if function == "power":
+        return power(*arguments)
+    written = _OF_ONE.get(function)
+    return None if written is None else written(*arguments)
