@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.clock import Memory, Run, latency, pin, throughput
+from benchmarks.clock import Memory, Run, latency, pin, quietest, throughput
 
 
 def arguments() -> argparse.Namespace:
@@ -70,8 +70,8 @@ def main() -> None:
     say(prepare=ready - start, first=first - ready, loss=loss, finite=math.isfinite(loss))
     measure = latency if work.kind == "infer" else throughput
     for _ in sys.stdin:
-        seconds = measure(run, given.seconds)
-        say(seconds=seconds, memory=memory.peak())
+        turn = quietest(measure, run, given.seconds)
+        say(**turn._asdict(), memory=memory.peak())
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ MANY = Contestant("retrograd, many steps a call", "benchmarks.ours", "many", Tru
 PEAK = Contestant("FMA peak", "benchmarks.peak", "", True)
 EAGER = Contestant("PyTorch eager", "benchmarks.peers.torch", "eager")
 COMPILED = Contestant("torch.compile", "benchmarks.peers.torch", "compile")
-COMPILED_LOSS = Contestant("torch.compile, fused Adam", "benchmarks.peers.torch", "compile loss")
+COMPILED_LOSS = Contestant(
+    "torch.compile, fused optimizer", "benchmarks.peers.torch", "compile loss"
+)
 JIT = Contestant("JAX jit", "benchmarks.peers.jax", "jit")
 SCAN = Contestant("JAX scan", "benchmarks.peers.jax", "scan")
 SKLEARN = Contestant("scikit-learn", "benchmarks.peers.sklearn")

@@ -41,6 +41,7 @@ class Figure:
     loss: float | None = None
     memory: int | None = None
     error: str = ""
+    waited: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Process:
         answer = self._answer(TURN_SECONDS)
         if "seconds" in answer:
             self.figure.seconds.append(answer["seconds"])
+            self.figure.waited.append(answer["waited"])
             self.figure.memory = answer["memory"]
         self._signal(signal.SIGSTOP)
 
@@ -164,7 +166,9 @@ def told(figure: Figure) -> str:
     if figure.error or not figure.seconds:
         return f"{where}: failed: {figure.error}"
     times = " ".join(f"{1e6 * each:.1f}" for each in figure.seconds)
-    return f"{where}: {times} us, first {figure.first or 0:.2f} s, loss {figure.loss}"
+    shares = " ".join(f"{100 * each:.0f}" for each in figure.waited)
+    first = f"first {figure.first or 0:.2f} s, loss {figure.loss}"
+    return f"{where}: {times} us, waited {shares} %, {first}"
 
 
 def jobs(group: Group, settings: Settings, say: Callable[[str], None]) -> list[Figure]:
