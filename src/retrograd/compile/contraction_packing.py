@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from retrograd.compile.text import Text
-from retrograd.compile.values import Integer, Value, vector
+from retrograd.compile.values import Integer, Value, lanes_of, scalar_of, vector
 
 
 class Operand(NamedTuple):
@@ -193,17 +193,54 @@ def smaller(text: Text, x: Integer, y: Integer) -> Integer:
 def transposed(text: Text, rows: Sequence[Value]) -> list[Value]:
     """Return the columns of a square of as many vectors as each has lanes, a power of two.
 
-    Halves, quarters, ... of the square change places across its diagonal, two rows at a time.
+    Every step is one instruction of a CPU whose vectors consist of quarters of 128 bits: first
+    small squares turn inside the quarters, then the quarters change places as a whole.
     """
-    square, lanes = list(rows), len(rows)
-    distance = lanes // 2
-    while distance:
-        kept = [i if not i & distance else i - distance + lanes for i in range(lanes)]
-        moved = [i + distance if not i & distance else i + lanes for i in range(lanes)]
-        for i in range(lanes):
-            if not i & distance:
-                x, y = square[i], square[i + distance]
-                square[i] = text.shuffle(x, y, kept)
-                square[i + distance] = text.shuffle(x, y, moved)
-        distance //= 2
+    lanes = len(rows)
+    side = min(4 if scalar_of(rows[0].type) == "float" else 2, lanes)
+    turned = [_turn_quarters(text, rows[i : i + side], side) for i in range(0, lanes, side)]
+    columns = [_turn_squares(text, square, side) for square in zip(*turned, strict=True)]
+    return [x for square in zip(*columns, strict=True) for x in square]
+
+
+def _turn_quarters(text: Text, rows: Sequence[Value], side: int) -> list[Value]:
+    """Transpose the squares of ``side`` by ``side`` that rows hold one beside the other."""
+    size, square = 1, list(rows)
+    while size < side:
+        # Runs of neighbours alternate between two rows: their lower halves, then their upper.
+        pairs = [square[i : i + 2] for i in range(0, side, 2)]
+        lower = [_alternate(text, *pair, side, size, 0) for pair in pairs]
+        upper = [_alternate(text, *pair, side, size, side // 2) for pair in pairs]
+        square = [x for pair in zip(lower, upper, strict=True) for x in pair]
+        if side == 4 and size == 1:
+            square = [square[i] for i in (0, 2, 1, 3)]
+        size *= 2
+    return square
+
+
+def _alternate(text: Text, x: Value, y: Value, side: int, size: int, half: int) -> Value:
+    """Return runs of ``size`` lanes by turns from x and y, out of one half of each square."""
+    lanes = lanes_of(x.type)
+    places = [
+        start + half + run + lane + source * lanes
+        for start in range(0, lanes, side)
+        for run in range(0, side // 2, size)
+        for source in (0, 1)
+        for lane in range(size)
+    ]
+    return text.shuffle(x, y, places)
+
+
+def _turn_squares(text: Text, rows: Sequence[Value], side: int) -> list[Value]:
+    """Transpose a square whose elements are runs of ``side`` lanes."""
+    square, lanes = list(rows), lanes_of(rows[0].type)
+    halving = len(square)
+    while halving > 1:
+        even, odd = (
+            [i + j for i in range(first, 2 * lanes, 2 * side) for j in range(side)]
+            for first in (0, side)
+        )
+        pairs = [square[i : i + 2] for i in range(0, len(square), 2)]
+        square = [text.shuffle(*pair, places) for places in (even, odd) for pair in pairs]
+        halving //= 2
     return square
