@@ -14,12 +14,14 @@ from retrograd.compile.functions.pieces import (
     double,
     fma,
     polynomial,
+    quick_two_sum,
     sign_bit,
     single,
     two_product,
+    two_sum,
     with_sign,
 )
-from retrograd.tensor.element import Element, call, select
+from retrograd.tensor.element import Element, call, constant, select
 from retrograd.tensor.types import DType
 
 _ERF = (
@@ -141,6 +143,11 @@ def _tail(x: Element) -> Element:
     """Return erfc(x) of a float64 x >= 0: its (1 + 2x) e^(x^2) multiple is near 1."""
     within = at_most(x, 27.3)
     t = (within - _MIDDLE_64) / (within + _MIDDLE_64)
+    first, *rest = _TAIL_64
+    over, over_low = quick_two_sum(constant(first, x.dtype), t * polynomial(t, rest))
+    under, under_low = two_sum(constant(1.0, x.dtype), within + within)
+    inverse = 1.0 / under
+    quotient = over * inverse
+    left_over = fma(-quotient, under, over) + fma(-quotient, under_low, over_low)
     square, lost = two_product(within, within)
-    factor = polynomial(t, _TAIL_64) / fma(within, 2.0, 1.0)
-    return exp_of_pair(-square, -lost) * factor
+    return exp_of_pair(-square, -lost, (quotient, left_over * inverse))

@@ -92,12 +92,19 @@ def exp(x: Element) -> Element:
     return scaled(one_plus(r, chosen.q), shifted)
 
 
-def exp_of_pair(x: Element, low: Element) -> Element:
-    """Return e^(x + low) in float64, where |low| is at most an ulp of x or so."""
+def exp_of_pair(x: Element, low: Element, times: Pair | None = None) -> Element:
+    """Return e^(x + low) in float64, by a factor in two floats if one is given.
+
+    ``low`` is at most a few ulps of x where |x| is below 800, and small everywhere.
+    """
     within = at_most(at_least(x, DOUBLE.low), DOUBLE.high)
     shifted, k = nearest(within, 2 * form(x).bias)
     r = remainder(within, k, DOUBLE) + low
-    return scaled(one_plus(r, DOUBLE.q), shifted)
+    if times is None:
+        return scaled(one_plus(r, DOUBLE.q), shifted)
+    high, rest = quick_two_sum(constant(1.0, x.dtype), r * polynomial(r, (1.0, *DOUBLE.q)))
+    product = fma(high, times[0], fma(high, times[1], rest * times[0]))
+    return scaled(product, shifted)
 
 
 def rough_exp(x: Element) -> Element:

@@ -1,8 +1,8 @@
 """tanh.
 
-In float32: x + x^3 q(x^2) below 1, from there on 1 - 2 / (e^(2|x|) + 1). The polynomial is a minimax
-fit: Remez exchange in 200-bit arithmetic, relative error levelled. In float64: N / (N + 2) with
-N = e^(2|x|) - 1, numerator and denominator kept in two floats and the quotient corrected once.
+In float32: x + x^3 q(x^2) below 1, from there on 1 - 2 / (e^(2|x|) + 1). The polynomial is a
+minimax fit: Remez exchange in 200-bit arithmetic, relative error levelled. In float64: N / (N + 2)
+with N = e^(2|x|) - 1, numerator and denominator in two floats, the quotient corrected once.
 """
 
 from __future__ import annotations

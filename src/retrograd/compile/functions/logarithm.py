@@ -97,12 +97,12 @@ def split(x: Element, keep_subnormals: bool, lowest: float | None = None) -> Pai
     layout = form(x)
     if lowest is None:
         lowest = 2.0 / 3.0 if x.dtype is DType.float32 else math.sqrt(0.5)
-    offset = constant(layout.shifter + layout.bias, x.dtype)
+    shift = layout.shifter + layout.bias
+    offset: Element = constant(shift, x.dtype)
     if keep_subnormals:
         is_small = call("less", x, 2.0 ** (1 - layout.bias))
         x = select(is_small, x * 2.0**layout.fraction, x)
-        more = constant(offset.value + layout.fraction, x.dtype)
-        offset = select(is_small, more, offset)
+        offset = select(is_small, constant(shift + layout.fraction, x.dtype), offset)
     shifted = bits(x) + (bits_of(1.0, layout) - bits_of(lowest, layout))
     whole = call("logical_right_shift", shifted, layout.fraction)
     e = real(whole + bits_of(layout.shifter, layout)) - offset
