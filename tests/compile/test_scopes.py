@@ -13,6 +13,8 @@ from retrograd import ops
 from retrograd.autodiff import checkpoint, grad, hvp, jacobian, jvp, per_example_grads, vjp
 from retrograd.compile import compile
 from retrograd.compile.compiled import build
+from retrograd.compile.machine import Machine
+from retrograd.compile.program import Program
 from retrograd.tensor.errors import TraceError
 from retrograd.tensor.tensor import Tensor, tensor
 
@@ -76,16 +78,21 @@ def test_a_tensor_of_a_finished_trace_is_refused() -> None:
         compile(lambda x: x + leaked[0])(X)
 
 
-def test_a_program_keeps_neither_inputs_nor_what_it_folded() -> None:
+@pytest.mark.parametrize(("backend", "kind"), [("native", Machine), ("numpy", Program)])
+def test_a_program_keeps_neither_inputs_nor_what_it_folded(
+    backend: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETROGRAD_BACKEND", backend)
     x, table = np.ones(3), np.ones(2000)
     held = [weakref.ref(x), weakref.ref(table)]
     given, constants = Tensor(tensor(x).type, x), [Tensor(tensor(table).type, table)]
-    program: Any = build(lambda x: x * ops.sum(constants[0]), given)
+    run: Any = build(lambda x: x * ops.sum(constants[0]), given).run
+    assert type(run) is kind
     constants.clear()
     del x, table, given
     gc.collect()
     assert [ref() for ref in held] == [None, None]
-    assert program([np.full(3, 2.0)])[0].tolist() == [4000] * 3
+    assert run([np.full(3, 2.0)])[0].tolist() == [4000] * 3
 
 
 @pytest.mark.parametrize("wrap", [compile, lambda f: f])
