@@ -5,3 +5,4 @@ oracle of every stage, and what runs where native code may not.
 """
 
 from retrograd.compile.compiled import compile as compile
+from retrograd.compile.resident import Resident as Resident

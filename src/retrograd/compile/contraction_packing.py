@@ -158,9 +158,11 @@ def _transpose_line(text: Text, slab: Slab, extent: int, source: Operand, target
         for step, x in enumerate(transposed(text, rows)[:steps]):
             text.store(x, text.address(to, step * slab.width, scalar), slab.size)
 
-    text.loop(
-        0, extent, lanes, lambda i: text.loop(0, slab.vectors, 1, lambda v: block(i, v)) and None
-    )
+    def vector_of_columns(place: Integer) -> None:
+        # Inside, so that few lines of memory are read at a time, each from its start to its end.
+        text.loop(0, extent, lanes, lambda start: block(start, place))
+
+    text.loop(0, slab.vectors, 1, vector_of_columns)
 
 
 def write_panel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import NamedTuple
 
 from retrograd.compile.contraction import scratch_bytes, tile_rows
@@ -43,10 +44,10 @@ class Layout(NamedTuple):
         return self.thread_offset + threads * self.thread_bytes
 
 
-def lay_out(graph: Graph, schedule: Schedule, emitter: Emitter) -> Layout:
-    """Return a place for every value that a kernel computes and no argument holds."""
+def lay_out(graph: Graph, schedule: Schedule, emitter: Emitter, outside: Container[int]) -> Layout:
+    """Return a place for every value that a kernel computes and that does not lie outside."""
     cuts = tuple(_cut(graph, schedule, emitter, group) for group in schedule.groups)
-    shared = _shared(graph, schedule)
+    shared = _shared(graph, schedule, outside)
     own: dict[int, int] = {}
     near = 0
     for group, cut in zip(schedule.groups, cuts, strict=True):
@@ -61,7 +62,7 @@ def lay_out(graph: Graph, schedule: Schedule, emitter: Emitter) -> Layout:
     return Layout(shared, own, cuts, near, thread_bytes, _rounded(size))
 
 
-def _shared(graph: Graph, schedule: Schedule) -> dict[int, int]:
+def _shared(graph: Graph, schedule: Schedule, outside: Container[int]) -> dict[int, int]:
     """Return offsets of what is read across rows or stages; stages are the moments."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -71,7 +72,10 @@ def _shared(graph: Graph, schedule: Schedule) -> dict[int, int]:
                 first[value] = last[value] = group.stage
             for load in reads_of(kernel):
                 last[load.source] = max(last.get(load.source, 0), group.stage)
-    values = [v for v in first if v not in schedule.local and v not in graph.outputs]
+    values = [v for v in first if v not in schedule.local and v not in outside]
+    # An output that lies here is handed on when the step is over.
+    end = max((group.stage for group in schedule.groups), default=0) + 1
+    last.update((v, end) for v in graph.outputs if v in last)
     arena: Arena = plan([Request(_bytes(graph.type_of(v)), first[v], last[v]) for v in values])
     return dict(zip(values, arena.offsets, strict=True))
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from retrograd.compile import instructions
 from retrograd.compile.contraction import Operand, Product, write_product
-from retrograd.compile.emitter import Emitter
+from retrograd.compile.emitter import BYTES, MEMORY, Emitter
 from retrograd.compile.expressions import folds_in, walk
 from retrograd.compile.folding import runs_along
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
 from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan
-from retrograd.compile.values import SCALARS, Integer, Value
+from retrograd.compile.values import SCALARS, Integer, Value, vector
 from retrograd.tensor.element import OUTPUT, Const, For, Load, Store, Var
 
 ROLLED = 10
@@ -28,6 +29,23 @@ class Walker(NamedTuple):
     graph: Graph
     emitter: Emitter
     scratch: Value
+
+    def copy(self, source: int, target: int) -> None:
+        """Write the elements of one buffer to another of its type."""
+        emitter, text = self.emitter, self.emitter.text
+        given, wanted = emitter.buffers[source], emitter.buffers[target]
+        size, width, memory = math.prod(given.shape), emitter.target.lanes, MEMORY[given.dtype]
+
+        def move(i: Integer, count: int | None = None) -> None:
+            first, second = (text.address(b.pointer, i, memory) for b in (given, wanted))
+            align = BYTES[given.dtype]
+            wide = text.load(vector(memory, width), first, align, count)
+            text.store(wide, second, align, count)
+
+        full = size - size % width
+        text.loop(0, full, width, move)
+        if size > full:
+            move(full, size - full)
 
     def write(self, kernel: Kernel, rows: Rows) -> None:
         """Write a kernel for these rows; one that cannot be cut ignores them."""
@@ -76,19 +94,19 @@ class Walker(NamedTuple):
         start, stop = bounds
         full = extent - extent % width
 
-        def vector(i: Integer, count: int | None = None) -> None:
+        def lanes(i: Integer, count: int | None = None) -> None:
             with emitter.scope({variable: i}), emitter.lanes_along(variable, count):
                 self._store(kernel)
 
         if isinstance(stop, int):
-            text.loop(start, min(stop, full), width, vector)
+            text.loop(start, min(stop, full), width, lanes)
             if stop > full:
-                vector(full, stop - full)
+                lanes(full, stop - full)
             return
-        text.loop(start, text.smaller(stop, full), width, vector)
+        text.loop(start, text.smaller(stop, full), width, lanes)
         if extent > full:
             is_last = text.compare("icmp eq", stop, text.integer(extent))
-            text.when(is_last, lambda: vector(full, extent - full))
+            text.when(is_last, lambda: lanes(full, extent - full))
 
     def _store(self, kernel: Kernel) -> None:
         emitter = self.emitter

@@ -9,20 +9,20 @@ the other; the stages of a step are divided by barriers.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from retrograd.compile.barrier import write_barrier
 from retrograd.compile.emitter import Buffer, Emitter
-from retrograd.compile.expressions import Interner, walk
+from retrograd.compile.expressions import Interner
 from retrograd.compile.folding import write_fold
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.layout import Cut, Layout, lay_out
+from retrograd.compile.overwriting import Carried, Pair, carry, checks_indices
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import Integer, Value
 from retrograd.compile.walks import Walker
-from retrograd.tensor.element import Call
 
 NAME = "program"
 
@@ -39,17 +39,24 @@ class Slot(enum.IntEnum):
     first_argument = 6
 
 
-def arguments(graph: Graph, schedule: Schedule) -> tuple[int, ...]:
-    """Return the values that lie outside: inputs, constants that are read, computed outputs."""
-    computed = {v for g in schedule.groups for k in g.kernels for v in k.values}
-    outputs = dict.fromkeys(v for v in graph.outputs if v in computed)
+def arguments(graph: Graph, carried: Sequence[Pair]) -> tuple[int, ...]:
+    """Return the values that lie outside: inputs, constants, and outputs that are not handed on."""
+    handed_on = {value for _, value in carried}
+    outputs = dict.fromkeys(
+        v for v in graph.outputs if v >= graph.first_node and v not in handed_on
+    )
     return (*range(graph.first_node), *outputs)
 
 
 def write_program(
-    graph: Graph, schedule: Schedule, interner: Interner, target: Target, is_parallel: bool
-) -> tuple[Text, Layout]:
-    """Return the function and where its values lie. Not parallel, it runs on one thread alone."""
+    graph: Graph, schedule: Schedule, interner: Interner, target: Target, is_parallel: bool,
+    carried: Sequence[Pair] = (),
+) -> tuple[Text, Layout]:  # fmt: skip
+    """Return the function and where its values lie. Not parallel, it runs on one thread alone.
+
+    ``carried`` are pairs of an input and the value that is its next step's: written over it where
+    that is safe, else copied when the step is over.
+    """
     thread, slots = Value("i64", "%thread"), Value("ptr", "%slots")
     text = Text(NAME, (thread, slots), fused=target.fused)
     errors = _slot(text, slots, Slot.errors, "ptr")
@@ -57,8 +64,11 @@ def write_program(
     for value in range(graph.first_node + len(graph.nodes)):
         type = graph.type_of(value)
         emitter.buffers[value] = Buffer(Value("ptr", "null"), type.shape, type.dtype)
-    layout = lay_out(graph, schedule, emitter)
-    writer = _Writer(graph, schedule, emitter, layout, thread, slots, is_parallel)
+    moved = carry(graph, schedule, carried)
+    outside = {*arguments(graph, carried), *moved.in_place}
+    layout = lay_out(graph, schedule, emitter, outside)
+    given = arguments(graph, carried)
+    writer = _Writer(graph, schedule, emitter, layout, moved, given, thread, slots, is_parallel)
     steps = _slot(text, slots, Slot.steps, "i64")
     text.loop(0, steps, 1, writer.step)
     return text, layout
@@ -73,9 +83,10 @@ class _Writer:
 
     def __init__(
         self, graph: Graph, schedule: Schedule, emitter: Emitter, layout: Layout,
-        thread: Value, slots: Value, is_parallel: bool,
+        carried: Carried, given: Sequence[int], thread: Value, slots: Value, is_parallel: bool,
     ) -> None:  # fmt: skip
-        self.graph, self.schedule, self.emitter, self.layout = graph, schedule, emitter, layout
+        self.schedule, self.emitter, self.layout = schedule, emitter, layout
+        self.carried = carried
         self.text, self.thread, self.is_parallel = emitter.text, thread, is_parallel
         self.barrier = _slot(self.text, slots, Slot.barrier, "ptr")
         self.give_way = _slot(self.text, slots, Slot.give_way, "ptr")
@@ -92,7 +103,7 @@ class _Writer:
                 _slot(self.text, slots, Slot.first_argument + 2 * i + k, type)
                 for k, type in enumerate(("ptr", "i64"))
             ]
-            for i, value in enumerate(arguments(graph, schedule))
+            for i, value in enumerate(given)
         }
         for value, offset in layout.shared.items():
             self._set(value, self.text.address(arena, offset))
@@ -109,15 +120,25 @@ class _Writer:
             for value, (base, stride) in self.arguments.items():
                 moved = self.text.multiply(stride, number)
                 self._set(value, self.text.address(base, moved))
+            for value, given in self.carried.in_place.items():
+                self._set(value, self.emitter.buffers[given].pointer)
             for i, groups in enumerate(self._stages()):
                 if i:
                     self._meet()
                 for group, cut in groups:
                     self._group(group, cut)
-                if any(_checks(group) for group, _ in groups):
+                if any(checks_indices(group) for group, _ in groups):
                     self._meet()
                     self._leave_if_wrong()
             self._meet()
+            if self.carried.copies:
+                self._alone(self._hand_on)
+                self._meet()
+
+    def _hand_on(self) -> None:
+        """Copy what could not be written over its input."""
+        for given, value in self.carried.copies:
+            self.walker.copy(value, given)
 
     def _stages(self) -> Iterator[list[tuple[Group, Cut]]]:
         pairs = list(zip(self.schedule.groups, self.layout.cuts, strict=True))
@@ -153,8 +174,7 @@ class _Writer:
 
         self.text.loop(start, stop, cut.chunk, turn)
 
-    def _alone(self, body: object) -> None:
-        assert callable(body)
+    def _alone(self, body: Callable[[], None]) -> None:
         if self.is_parallel:
             is_first = self.text.compare("icmp eq", self.thread, self.text.integer(0))
             self.text.when(is_first, body)
@@ -177,12 +197,3 @@ class _Writer:
             return text.smaller(text.multiply(share, grain), rows)
 
         return border(self.thread), border(text.add(self.thread, 1))
-
-
-def _checks(group: Group) -> bool:
-    """Return whether a group looks at indices that may be wrong."""
-    roots = [output.element for kernel in group.kernels for output in kernel.outputs]
-    is_loops = any(kernel.loops is not None for kernel in group.kernels)
-    return is_loops or any(
-        isinstance(e, Call) and e.function == "checked_index" for root in roots for e in walk(root)
-    )
