@@ -12,6 +12,7 @@ from benchmarks.clock import Run, checksum
 from benchmarks.workloads import ADAM, Task, Workload, staged
 from retrograd import nn, ops, optim
 from retrograd.autodiff import value_and_grad, vjp
+from retrograd.compile import native
 from retrograd.data import Batch
 from retrograd.data.batches import batch_rows
 from retrograd.tensor.tensor import Tensor, from_array
@@ -22,34 +23,38 @@ from retrograd.train.state import TrainState
 from retrograd.train.step import initial_state, make_step, network
 
 engine = importlib.import_module("retrograd.compile")  # the room: at the front door it is a name
+native.can_compile()  # loads LLVM, which retrograd imports at first use, as peers import theirs
 
 
-def one_step(step: Callable[..., Any], state: Any, batches: list[Any]) -> Run:
-    """Return a compiled step called once for each batch, the state passed on."""
+def resident(step: Callable[..., Any], state: Any, batch: Any) -> tuple[Callable[..., Any], Any]:
+    """Return ``take(batch) -> metrics``, one step a call, and ``held()``, the state so far."""
+    if has_many_steps():
+        kept = engine.Resident(step, state, batch)
+        return kept.step, lambda: kept.state
     compiled = engine.compile(step)
 
-    def call(i: int) -> Any:
+    def take(batch: Any) -> Any:
         nonlocal state
-        state, metrics = compiled(state, batches[i % len(batches)])
+        state, metrics = compiled(state, batch)
         return metrics
 
-    return Run(call, lambda metrics: [float(metrics["loss"])])
+    return take, lambda: state
 
 
 def many_steps(step: Callable[..., Any], state: Any, task: Task) -> Run:
-    """Return a compiled step whose state stays where it is, called for many batches at once."""
+    """Return a compiled step called for many batches at once."""
+    kept = engine.Resident(step, state, tensors(*task.data[0]))
     batches = tensors(*staged(task))
-    held = engine.resident(step, state, Batch(*(x[0] for x in batches)))
     return Run(
-        lambda i: held.run(batches),
-        lambda metrics: np.asarray(metrics["loss"]).tolist(),
+        lambda i: kept.run(batches),
+        lambda metrics: metrics["loss"].numpy().tolist(),
         task.work.steps,
     )
 
 
 def has_many_steps() -> bool:
-    """Return whether this version takes many steps a call."""
-    return hasattr(engine, "resident")
+    """Return whether this version keeps the state in the program, for many steps a call."""
+    return hasattr(engine, "Resident")
 
 
 def binary_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -94,7 +99,9 @@ def train(task: Task) -> Run:
     step, state = parts(task)
     if task.form == "many":
         return many_steps(step, state, task)
-    return one_step(step, state, [tensors(*pair) for pair in task.data])
+    batches = [tensors(*pair) for pair in task.data]
+    take, _ = resident(step, state, batches[0])
+    return Run(lambda i: take(batches[i % len(batches)]), lambda metrics: [float(metrics["loss"])])
 
 
 def infer(task: Task) -> Run:
@@ -130,16 +137,14 @@ def kernel(task: Task) -> Run:
 def adam_kernel(values: Tensor, gradients: Tensor) -> Run:
     """Return Adam on all parameters."""
     optimizer = optim.adam(ADAM["learning_rate"])
-    params, grads = {"values": values}, {"values": gradients}
-    state = optimizer.init(params)
-    update = engine.compile(optimizer.update)
+    params, given = {"values": values}, {"values": gradients}
 
-    def call(i: int) -> Any:
-        nonlocal params, state
-        params, state = update(grads, state, params)
-        return params["values"]
+    def step(state: Any, gradients: Any) -> Any:
+        params, moments = optimizer.update(gradients, state[1], state[0])
+        return (params, moments), {}
 
-    return Run(call, lambda answer: [checksum(answer.numpy())])
+    take, held = resident(step, (params, optimizer.init(params)), given)
+    return Run(lambda i: take(given), lambda _: [checksum(held()[0]["values"].numpy())])
 
 
 def prepare(task: Task) -> Run:

@@ -88,7 +88,7 @@ class Process:
         self._process = subprocess.Popen(
             command(one, group, settings), cwd=ROOT, env=environment(one.is_local, cache),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            start_new_session=True,
+            process_group=0,
         )  # fmt: skip
 
     def get_ready(self) -> None:

@@ -156,8 +156,8 @@ def cell(name: str, contestant: str, group: Sequence[Figure]) -> str:
 
 
 def firsts(figures: Sequence[Figure]) -> str:
-    """Return the first call's time."""
-    known = [each.first for each in figures if each.first is not None]
+    """Return the time from the imported library to the end of the first step."""
+    known = [each.first + (each.prepare or 0.0) for each in figures if each.first is not None]
     return duration(min(known)) if known else ""
 
 
@@ -203,7 +203,7 @@ def document(figures: Sequence[Figure], threads: Sequence[int]) -> str:
     for name, work in WORKLOADS.items():
         aim = f"; aim {100 * PEAK_SHARES[name]:.0f} % of the peak" if name in PEAK_SHARES else ""
         rows = workload_rows(name, found, threads)
-        head = ["who", *counts, "first call", "peak memory"]
+        head = ["who", *counts, "first step done", "peak memory"]
         out += titled(f"**{name}**: {work.title}{aim}", head, rows)
     out += titled(
         "**Growth**: microseconds a row of W3's step, by batch",
