@@ -253,7 +253,7 @@ def test_sums_round_no_worse_than_those_of_numpy(target, length):
 
 
 def test_tiles_divide_the_rows_where_they_can(target):
-    for rows in (1, 2, 3, 32, 128, 256, 2048):
+    for rows in (1, 2, 3, 12, 20, 60):
         product = Product("float", rows, 64, (64,))
         assert rows % tile_rows(target, product) == 0
         assert scratch_bytes(target, product) % 64 == 0

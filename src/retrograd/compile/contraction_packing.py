@@ -210,7 +210,7 @@ def _turn_quarters(text: Text, rows: Sequence[Value], side: int) -> list[Value]:
     size, square = 1, list(rows)
     while size < side:
         # Runs of neighbours alternate between two rows: their lower halves, then their upper.
-        pairs = [square[i : i + 2] for i in range(0, side, 2)]
+        pairs = list(zip(square[::2], square[1::2], strict=True))
         lower = [_alternate(text, *pair, side, size, 0) for pair in pairs]
         upper = [_alternate(text, *pair, side, size, side // 2) for pair in pairs]
         square = [x for pair in zip(lower, upper, strict=True) for x in pair]
@@ -242,7 +242,7 @@ def _turn_squares(text: Text, rows: Sequence[Value], side: int) -> list[Value]:
             [i + j for i in range(first, 2 * lanes, 2 * side) for j in range(side)]
             for first in (0, side)
         )
-        pairs = [square[i : i + 2] for i in range(0, len(square), 2)]
+        pairs = list(zip(square[::2], square[1::2], strict=True))
         square = [text.shuffle(*pair, places) for places in (even, odd) for pair in pairs]
         halving //= 2
     return square

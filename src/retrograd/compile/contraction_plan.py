@@ -72,29 +72,36 @@ def blocks(extents: tuple[int, ...]) -> Blocks:
 def tile_rows(target: Target, product: Product) -> int:
     """Return the height of the register tile; cuts of the rows are multiples of it."""
     rows, usual = product.rows, target.rows
-    tallest = usual + usual // 2 if usual * target.vectors > 12 else usual
+    tallest = usual + usual // 2 if _registers(target) > 16 else usual
     if rows <= tallest:
         return max(rows, 1)
     return min(range(tallest, usual // 3, -1), key=lambda height: _cost(rows, height, usual))
+
+
+def _registers(target: Target) -> int:
+    """Return how many vector registers there are: twice the usual sums, or few more."""
+    return 32 if target.rows * target.vectors > 12 else 16
 
 
 def _cost(rows: int, height: int, usual: int) -> float:
     """Return what tiles of a height cost, in steps of one row.
 
     Every tile costs a little more than its rows do; one that is higher than usual needs more
-    cache lines at a time than a set may hold; a last tile of another height is code to compile,
-    and below 4 rows it waits for its own sums.
+    cache lines at a time than a set may hold, a lower one loads more for a sum; a last tile of
+    another height is code to compile, and below 4 rows it waits for its own sums.
     """
     tiles, rest = divmod(rows, height)
     last = 2.0 + max(4 - rest, 0) + rows / 16 if rest else 0.0
-    return tiles * (0.25 + 0.05 * abs(height - usual)) + last
+    return tiles * (0.25 + 0.2 * abs(height - usual)) + last
 
 
 def tile_vectors(target: Target, product: Product) -> int:
     """Return how many vectors of columns a tile has: as many as its height leaves registers for."""
     registers = product.size // 4
-    sums = max(target.rows * target.vectors // tile_rows(target, product), target.vectors)
-    most = max(min(sums, WIDEST) // registers, 1)
+    height = tile_rows(target, product)
+    sums = max(target.rows * target.vectors // height, target.vectors)
+    free = (_registers(target) - 2) // (height + 1)
+    most = max(min(sums, free, WIDEST) // registers, 1)
     vectors = max(-(-product.columns // target.lanes), 1)
     if vectors <= most:
         return vectors
