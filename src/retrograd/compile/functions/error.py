@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from retrograd.compile.functions.exponential import exp_of_pair, rough_exp
 from retrograd.compile.functions.pieces import (
+    Pair,
     at_least,
     at_most,
     double,
@@ -104,6 +105,8 @@ _TAIL_64 = (
     -4.893945071834091e-09,
     -9.320550814773677e-10,
 )
+_TAIL_SLOPE = (-0.158, 0.044, 0.531, -0.707)
+"""Roughly the derivative of that polynomial, to correct for the rounding of t."""
 
 
 def erf(x: Element) -> Element:
@@ -142,12 +145,24 @@ def _rough_tail(x: Element) -> Element:
 def _tail(x: Element) -> Element:
     """Return erfc(x) of a float64 x >= 0: its (1 + 2x) e^(x^2) multiple is near 1."""
     within = at_most(x, 27.3)
-    t = (within - _MIDDLE_64) / (within + _MIDDLE_64)
+    t, t_low = _mapped(within)
     first, *rest = _TAIL_64
     over, over_low = quick_two_sum(constant(first, x.dtype), t * polynomial(t, rest))
+    over_low = fma(t_low, polynomial(t, _TAIL_SLOPE), over_low)
     under, under_low = two_sum(constant(1.0, x.dtype), within + within)
     inverse = 1.0 / under
     quotient = over * inverse
     left_over = fma(-quotient, under, over) + fma(-quotient, under_low, over_low)
     square, lost = two_product(within, within)
     return exp_of_pair(-square, -lost, (quotient, left_over * inverse))
+
+
+def _mapped(x: Element) -> Pair:
+    """Return (x - K) / (x + K) in two floats; all the more exact the farther x is below K."""
+    middle = constant(_MIDDLE_64, x.dtype)
+    below, below_low = quick_two_sum(middle, -x)
+    above, above_low = quick_two_sum(middle, x)
+    inverse = 1.0 / above
+    t = -(below * inverse)
+    left_over = fma(t, above, below) + fma(t, above_low, below_low)
+    return t, -(left_over * inverse)

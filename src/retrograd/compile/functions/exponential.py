@@ -99,10 +99,12 @@ def exp_of_pair(x: Element, low: Element, times: Pair | None = None) -> Element:
     """
     within = at_most(at_least(x, DOUBLE.low), DOUBLE.high)
     shifted, k = nearest(within, 2 * form(x).bias)
-    r = remainder(within, k, DOUBLE) + low
+    r, lost = _remainder_pair(within, k)
+    r, low = quick_two_sum(r, low + lost)
+    high, rest = quick_two_sum(constant(1.0, x.dtype), r)
+    rest = rest + fma(r * r, polynomial(r, DOUBLE.q), fma(low, r, low))
     if times is None:
-        return scaled(one_plus(r, DOUBLE.q), shifted)
-    high, rest = quick_two_sum(constant(1.0, x.dtype), r * polynomial(r, (1.0, *DOUBLE.q)))
+        return scaled(high + rest, shifted)
     product = fma(high, times[0], fma(high, times[1], rest * times[0]))
     return scaled(product, shifted)
 
@@ -131,9 +133,7 @@ def expm1(x: Element) -> Element:
 def expm1_pair(x: Element, halvings: int) -> Pair:
     """Return (e^x - 1) / 2^halvings in float64 with a few more digits than one float has."""
     shifted, k = nearest(x, form(x).bias - halvings)
-    upper, lower = fma(k, -DOUBLE.upper, x), k * DOUBLE.lower
-    r = upper - lower
-    lost = (upper - r) - lower
+    r, lost = _remainder_pair(x, k)
     rest = fma(r * r, polynomial(r, DOUBLE.q), fma(lost, r, lost))
     scale = power_of_two(shifted)
     high, low = two_sum(scale - 2.0**-halvings, scale * r)
@@ -156,6 +156,13 @@ def nearest(x: Element, offset: int) -> Pair:
 def remainder(x: Element, k: Element, chosen: _Plan) -> Element:
     """Return r = x - k ln 2; the first step is exact."""
     return fma(k, -chosen.lower, fma(k, -chosen.upper, x))
+
+
+def _remainder_pair(x: Element, k: Element) -> Pair:
+    """Return r in two floats, in float64."""
+    upper, lower = fma(k, -DOUBLE.upper, x), k * DOUBLE.lower
+    r = upper - lower
+    return r, (upper - r) - lower
 
 
 def one_plus(r: Element, q: tuple[float, ...]) -> Element:
