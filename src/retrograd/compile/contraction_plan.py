@@ -56,7 +56,7 @@ def blocks(extents: tuple[int, ...]) -> Blocks:
     """Cut summed axes into blocks of at most LONGEST products, equal ones if that is possible.
 
     >>> blocks((784,)), blocks((3, 48)), blocks((64, 26, 26))
-    (Blocks(axis=0, piece=196), Blocks(axis=0, piece=3), Blocks(axis=1, piece=9))
+    (Blocks(axis=0, piece=112), Blocks(axis=0, piece=1), Blocks(axis=1, piece=2))
     """
     axis, inside = len(extents) - 1, 1
     while axis > 0 and inside * extents[axis] <= LONGEST:
@@ -65,7 +65,7 @@ def blocks(extents: tuple[int, ...]) -> Blocks:
     extent, most = extents[axis], max(LONGEST // max(inside, 1), 1)
     if extent <= most:
         return Blocks(axis, max(extent, 1))
-    equal = [piece for piece in range(most, most // 2, -1) if extent % piece == 0]
+    equal = [piece for piece in range(most, (most - 1) // 2, -1) if extent % piece == 0]
     return Blocks(axis, equal[0] if equal else most)
 
 
