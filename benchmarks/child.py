@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import math
 import sys
 import time
 from typing import Any
@@ -67,7 +66,7 @@ def main() -> None:
     run.wait()
     first = time.perf_counter()
     loss = tenth_loss(run, answer)
-    say(prepare=ready - start, first=first - ready, loss=loss, finite=math.isfinite(loss))
+    say(prepare=ready - start, first=first - ready, loss=loss)
     measure = latency if work.kind == "infer" else throughput
     for _ in sys.stdin:
         turn = quietest(measure, run, given.seconds)

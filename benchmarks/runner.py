@@ -143,10 +143,10 @@ class Process:
 
 def compare(group: Group, settings: Settings, say: Callable[[str], None]) -> list[Figure]:
     """Return the figures of a group."""
-    cache = settings.folder / f"cache-{time.time_ns()}"  # new: first calls are cold
     processes: list[Process] = []
     try:
         for one in group.contestants:
+            cache = settings.folder / f"cache-{time.time_ns()}"  # new: first steps are cold
             processes.append(Process(one, group, settings, cache))
             processes[-1].get_ready()
         for _ in range(settings.rounds):
