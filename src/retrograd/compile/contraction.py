@@ -23,6 +23,7 @@ from retrograd.compile.contraction_plan import Product, tile_rows
 from retrograd.compile.contraction_tile import (
     Epilogue,
     Job,
+    Prelude,
     Tile,
     add_blocks,
     hand_rows,
@@ -53,19 +54,21 @@ def write_product(
     *,
     rolled: bool,
     scratch: Value,
+    prelude: Prelude | None = None,
 ) -> None:
     """Write sums of a[row, k] * b[k, column] over k, for rows within the bounds and all columns.
 
     ``bounds`` are multiples of `tile_rows`, or the end of the rows. The epilogue takes the sums
     from registers, or, ``rolled``, from memory in a loop, which keeps a large epilogue's code
-    small. ``scratch`` is memory of the thread's own of `scratch_bytes`.
+    small. ``scratch`` is memory of the thread's own of `scratch_bytes`. A prelude is written before
+    the sums of each tile.
     """
     if not product.rows or not product.columns:
         return
     kept = plan.normal(product.extents)
     a = a._replace(inner=tuple(a.inner[i] for i in kept) or (0,))
     b = b._replace(inner=tuple(b.inner[i] for i in kept) or (0,))
-    job = Job(text, target, _normal(product), epilogue, rolled, scratch)
+    job = Job(text, target, _normal(product), epilogue, rolled, scratch, prelude)
     if not _is_far(a, product) or not plan.panel_rows(target, job.product):
         _write_columns(job, _Left(a, 0, a.outer, 0), b, bounds)
         return

@@ -18,6 +18,10 @@ They belong to columns from the given one on; the first ``count`` lanes exist, o
 """
 
 
+Prelude = Callable[[Integer, Integer, int, int], None]
+"""``prelude(row, column, height, width)``: what is done before a tile's sums, as prefetching."""
+
+
 class Job(NamedTuple):
     """What every part of a product's emission needs."""
 
@@ -27,6 +31,7 @@ class Job(NamedTuple):
     epilogue: Epilogue
     rolled: bool
     scratch: Value
+    prelude: Prelude | None = None
 
 
 class Tile(NamedTuple):
@@ -39,6 +44,8 @@ class Tile(NamedTuple):
 
 def write_tile(job: Job, tile: Tile, a: Operand, b: Operand, row: Integer, column: Integer) -> None:
     """Write the sums of one tile over all summed axes, and hand them to the epilogue."""
+    if job.prelude is not None:
+        job.prelude(row, column, tile.height, tile.slab.width)
     zero = job.text.constant(tile.slab.type, 0.0)
     zeros = [zero] * (tile.height * tile.slab.vectors)
     sums = add_blocks(job, tile, job.product.extents, a, b, zeros)

@@ -22,6 +22,7 @@ from retrograd.tensor.types import Array, TensorType
 
 PARALLEL_WORK = 5_000_000
 """Scalar operations of a run below which threads would wait longer than they work."""
+PAGE = 4096
 
 
 class Machine:
@@ -32,8 +33,9 @@ class Machine:
     """
 
     def __init__(
-        self, graph: Graph, target: Target, threads: int | None = None, carried: Sequence[Pair] = ()
-    ) -> None:
+        self, graph: Graph, target: Target, threads: int | None = None,
+        carried: Sequence[Pair] = (), *, profiled: bool = False,
+    ) -> None:  # fmt: skip
         """Compile a graph for a target; small programs run on one thread, large ones on all."""
         self.graph = split_folds(graph)
         pairs = [(given, self.graph.outputs[output]) for given, output in carried]
@@ -41,7 +43,10 @@ class Machine:
         planned = schedule(self.graph, interner)
         self.threads = threads or _threads(self.graph)
         is_parallel = self.threads > 1
-        text, self.layout = write_program(self.graph, planned, interner, target, is_parallel, pairs)
+        text, self.layout = write_program(
+            self.graph, planned, interner, target, is_parallel, pairs, profiled
+        )
+        self.schedule, self.interner = planned, interner
         self.library = native.load(module([text], target), target)
         self._address = self.library.address(NAME)
         self.values = arguments(self.graph, pairs)
@@ -93,6 +98,8 @@ class Table:
         self._slots[Slot.errors] = self._words.ctypes.data
         self._slots[Slot.barrier] = self._words.ctypes.data + 128
         self._slots[Slot.give_way] = pool.give_way()
+        self.ticks = np.zeros(sum(len(g.kernels) for g in machine.schedule.groups), np.int64)
+        self._slots[Slot.profile] = self.ticks.ctypes.data
         self._slots[Slot.threads], self._slots[Slot.steps] = machine.threads, 1
         self._place = {v: Slot.first_argument + 2 * i for i, v in enumerate(machine.values)}
         self.held: dict[int, Array] = {}
@@ -148,8 +155,19 @@ def contiguous(array: Array) -> Array:
     return array.astype(array.dtype.newbyteorder("="), order="C")
 
 
-def aligned(size: int) -> Array:
-    """Return so many zero bytes that start at a cache line."""
-    block = np.zeros(size + 64, np.uint8)
-    start = -block.ctypes.data % 64
+def room(type: TensorType, number: int) -> Array:
+    """Return an array of zeros, at a place in its page that depends on its number.
+
+    Matrices that are walked together, such as weights and their moments, would otherwise fall into
+    the same few sets of the cache, row after row.
+    """
+    size, shift = type.size * type.dtype.numpy.itemsize, number * 11 % 32 * 128
+    block = aligned(shift + size, PAGE)[shift:]
+    return block.view(type.dtype.numpy).reshape(type.shape)
+
+
+def aligned(size: int, boundary: int = 64) -> Array:
+    """Return so many zero bytes that start at a cache line, or at another boundary."""
+    block = np.zeros(size + boundary, np.uint8)
+    start = -block.ctypes.data % boundary
     return block[start : start + size]

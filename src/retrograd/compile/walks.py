@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from retrograd.compile import instructions
 from retrograd.compile.contraction import Operand, Product, write_product
+from retrograd.compile.contraction_tile import Prelude
 from retrograd.compile.emitter import BYTES, MEMORY, Emitter
-from retrograd.compile.expressions import folds_in, walk
+from retrograd.compile.expressions import folds_in, loads_in, walk
 from retrograd.compile.folding import runs_along
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
-from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan
+from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan, strides
 from retrograd.compile.values import SCALARS, Integer, Value, vector
 from retrograd.tensor.element import OUTPUT, Const, For, Load, Store, Var
 
@@ -156,7 +157,38 @@ class Walker(NamedTuple):
             emitter.text, emitter.target, product_of(emitter, plan),
             self._operand(plan, plan.a, plan.row), self._operand(plan, plan.b, plan.column),
             bounds, epilogue, rolled=_size(kernel) > ROLLED, scratch=self.scratch,
+            prelude=self._prefetch(kernel, plan),
         )  # fmt: skip
+
+    def _prefetch(self, kernel: Kernel, plan: ProductPlan) -> Prelude | None:
+        """Return what fetches the lines that a tile's epilogue will read, while it is summed.
+
+        An optimiser's update reads three more matrices where the gradient is made; they lie in
+        rows far apart, which the hardware does not foresee.
+        """
+        emitter, text = self.emitter, self.emitter.text
+        loads = {
+            load.source: load
+            for output in kernel.outputs
+            for load in loads_in(output.element)
+            if load.index == kernel.variables
+        }
+        if len(loads) < 2 or plan.row is None:
+            return None
+
+        def fetch(row: Integer, column: Integer, height: int, width: int) -> None:
+            for source, load in loads.items():
+                with emitter.scope({plan.column: column, plan.row: row}):
+                    start = emitter.place(source, flat(emitter.interner, self.graph, load))
+                size = BYTES[load.dtype]
+                pitch = strides(emitter.buffers[source].shape)[-2] * size
+                for down in range(height):
+                    for along in range(0, width * size, 64):
+                        place = text.address(start, down * pitch + along)
+                        given = (Value("i32", n) for n in ("0", "3", "1"))
+                        text.call_void("llvm.prefetch.p0", place, *given)
+
+        return fetch
 
     def _operand(self, plan: ProductPlan, load: Load, outer: Var | None) -> Operand:
         interner = self.emitter.interner

@@ -36,7 +36,8 @@ class Slot(enum.IntEnum):
     give_way = 3
     threads = 4
     steps = 5
-    first_argument = 6
+    profile = 6
+    first_argument = 7
 
 
 def arguments(graph: Graph, carried: Sequence[Pair]) -> tuple[int, ...]:
@@ -50,12 +51,13 @@ def arguments(graph: Graph, carried: Sequence[Pair]) -> tuple[int, ...]:
 
 def write_program(
     graph: Graph, schedule: Schedule, interner: Interner, target: Target, is_parallel: bool,
-    carried: Sequence[Pair] = (),
+    carried: Sequence[Pair] = (), profiled: bool = False,
 ) -> tuple[Text, Layout]:  # fmt: skip
     """Return the function and where its values lie. Not parallel, it runs on one thread alone.
 
     ``carried`` are pairs of an input and the value that is its next step's: written over it where
-    that is safe, else copied when the step is over.
+    that is safe, else copied when the step is over. ``profiled``, thread 0 adds up the clock ticks
+    of each kernel, in the order of the schedule, in the table that a slot points to.
     """
     thread, slots = Value("i64", "%thread"), Value("ptr", "%slots")
     text = Text(NAME, (thread, slots), fused=target.fused)
@@ -69,6 +71,8 @@ def write_program(
     layout = lay_out(graph, schedule, emitter, outside)
     given = arguments(graph, carried)
     writer = _Writer(graph, schedule, emitter, layout, moved, given, thread, slots, is_parallel)
+    if profiled:
+        writer.profile = _slot(text, slots, Slot.profile, "ptr")
     steps = _slot(text, slots, Slot.steps, "i64")
     text.loop(0, steps, 1, writer.step)
     return text, layout
@@ -87,6 +91,9 @@ class _Writer:
     ) -> None:  # fmt: skip
         self.schedule, self.emitter, self.layout = schedule, emitter, layout
         self.carried = carried
+        self.profile: Value | None = None
+        kernels = [id(kernel) for group in schedule.groups for kernel in group.kernels]
+        self.numbers = {kernel: i for i, kernel in enumerate(kernels)}
         self.text, self.thread, self.is_parallel = emitter.text, thread, is_parallel
         self.barrier = _slot(self.text, slots, Slot.barrier, "ptr")
         self.give_way = _slot(self.text, slots, Slot.give_way, "ptr")
@@ -183,7 +190,26 @@ class _Writer:
 
     def _kernels(self, kernels: tuple[Kernel, ...], rows: tuple[Integer, Integer] | None) -> None:
         for kernel in kernels:
+            start = self._clock()
             self.walker.write(kernel, rows or (0, kernel.extents[0] if kernel.extents else 1))
+            if start is not None:
+                self._count(self.numbers[id(kernel)], start)
+
+    def _clock(self) -> Value | None:
+        return None if self.profile is None else self.text.call("llvm.readcyclecounter", "i64")
+
+    def _count(self, number: int, start: Value) -> None:
+        """Add the ticks since a start to a kernel's, on the first thread."""
+        text, now, profile = self.text, self._clock(), self.profile
+        assert now is not None
+        assert profile is not None
+
+        def add() -> None:
+            place = text.address(profile, number, "i64")
+            ticks = text.binary("sub", now, start)
+            text.store(text.binary("add", text.load("i64", place, 8), ticks), place, 8)
+
+        text.when(text.compare("icmp eq", self.thread, text.integer(0)), add)
 
     def _part(self, rows: int, grain: int) -> tuple[Integer, Integer]:
         """Return this thread's rows: its share of units of ``grain`` rows each."""
