@@ -12,14 +12,14 @@ from retrograd.tensor.types import DType
 
 SINGLE = {
     "exp": 1.0,
-    "expm1": 1.5,
+    "expm1": 0.6,
     "log": 1.0,
-    "log1p": 1.5,
-    "sin": 1.5,
-    "cos": 1.5,
+    "log1p": 1.2,
+    "sin": 0.6,
+    "cos": 0.6,
     "tanh": 1.0,
-    "erf": 2.0,
-    "erfc": 2.0,
+    "erf": 0.6,
+    "erfc": 0.6,
 }
 FLOATS = [DType.float32, DType.float64]
 ON_FLOATS = {"add", "subtract", "multiply", "divide", "negative", "absolute", "floor", "fma"}
