@@ -17,7 +17,7 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 CHUNK_SECONDS = 0.02
 FEWEST = 30
-QUIET, TRIES = 0.02, 3
+QUIET, TRIES, LONG_SECONDS = 0.02, 3, 10.0
 
 
 class Turn(NamedTuple):
@@ -129,9 +129,9 @@ def quietest(measure: Callable[[Run, float], float], run: Run, seconds: float) -
     while len(turns) < TRIES:
         before, start = waited(), time.perf_counter()
         found = measure(run, seconds)
-        share = (waited() - before) / (time.perf_counter() - start)
-        turns.append(Turn(share, found))
-        if share < QUIET:
+        elapsed = time.perf_counter() - start
+        turns.append(Turn((waited() - before) / elapsed, found))
+        if turns[-1].waited < QUIET or elapsed > LONG_SECONDS:
             break
     return min(turns)
 
