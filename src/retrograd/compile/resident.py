@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from retrograd.compile import native
 from retrograd.compile.compiled import is_native
-from retrograd.compile.machine import Machine, Table, aligned, contiguous, empty
+from retrograd.compile.engines import Engine, Evaluated, Memory, Native, Store
+from retrograd.compile.machine import Machine
 from retrograd.compile.program import Program
 from retrograd.compile.simplify import simplify
 from retrograd.compile.trace import trace
@@ -24,36 +22,60 @@ class Resident:
     """A compiled ``step(state, batch) -> (state, metrics)`` that keeps its state.
 
     ``run`` takes many batches, stacked along a new first axis, in one call; ``step`` takes one.
-    ``state`` is what the steps so far have made of the first state, as a copy. The bits are the
-    same however steps are put together. One thread at a time may run it; others wait.
+    ``put`` and ``take`` are the same for arrays, without trees around them. ``state`` is what the
+    steps so far have made of the first state, as a copy. The bits are the same however steps are
+    put together. One thread at a time may run it; others wait.
     """
 
     def __init__(
-        self, step: Callable[..., Any], state: Any, batch: Any, threads: int | None = None
-    ) -> None:
+        self, step: Callable[..., Any], state: Any, batch: Any, threads: int | None = None,
+        store: Store | None = None,
+    ) -> None:  # fmt: skip
         """Compile a step for a state and batches like ``batch``, and take over a copy of the state.
 
+        With a ``store``, which another program of this state fills, that is gone on from instead.
         Raises InputError if the step does not return a state of the same structure and types.
         """
         traced = trace(step, state, batch)
         self._given = {name: x.type for name, x in leaves(state).items()}
         self._batch = {name: x.type for name, x in leaves(batch).items()}
         after, self._metrics = _parts(traced.answer, self._given)
+        self.names = list(leaves(self._metrics))
         self._tree = map_leaves(lambda x: x, after)
         graph = simplify(traced.graph)
         pairs = tuple((i, i) for i in range(len(self._given)))
-        self._lock = threading.Lock()
-        self._engine: _Native | _Evaluated = (
-            _Native(Machine(graph, native.host(), threads, pairs), len(self._given))
+        self._store = store or Store(tuple(self._given.values()), is_native=is_native())
+        self._engine: Engine = (
+            Native(Machine(graph, native.host(), threads, pairs), self._store)
             if is_native()
-            else _Evaluated(Program.of(graph), len(self._given))
+            else Evaluated(Program.of(graph), self._store)
         )
-        self.set_state(state)
+        if store is None:
+            self.set_state(state)
+
+    def twin(self, store: Store | None = None) -> Resident:
+        """Return the same program on another state, a copy if none is given; none is compiled."""
+        other: Resident = object.__new__(Resident)
+        other.__dict__.update(self.__dict__)
+        if store is None:
+            store = self._store.twin()
+        other._store, other._engine = store, self._engine.on(store)
+        return other
 
     @property
     def machine(self) -> Machine | None:
         """The native program, or None where it is evaluated in NumPy."""
-        return self._engine.machine if isinstance(self._engine, _Native) else None
+        return self._engine.machine if isinstance(self._engine, Native) else None
+
+    @property
+    def memory(self) -> Memory:
+        """The bytes that the program works in, known before it runs."""
+        return self._engine.memory
+
+    @property
+    def store(self) -> Store:
+        """Where the state lies, for other programs of it."""
+        return self._store
 
     def set_state(self, state: Any) -> None:
         """Go on from another state; raises ShapeError if its types are not the first one's."""
@@ -65,23 +87,21 @@ class Resident:
                 "its leaves differ from those of the state that it was compiled for",
                 "compile the step for this state",
             )
-        with self._lock:
-            self._engine.load([x.numpy() for x in given.values()])
+        with self._store.lock:
+            self._store.load([x.numpy() for x in given.values()])
 
     @property
     def state(self) -> Any:
         """The state now."""
-        with self._lock:
-            arrays = self._engine.save()
+        with self._store.lock:
+            arrays = self._store.save()
         return refill(self._tree, map(Tensor, self._given.values(), arrays))
 
     def step(self, batch: Any) -> Any:
         """Take one step, and return its metrics; raises ShapeError for a batch of other types."""
-        arrays = [x.array for x in leaves(batch).values()]
+        arrays: list[Any] = [x.array for x in leaves(batch).values()]
         self._check(arrays, ())
-        with self._lock:
-            metrics = self._engine.run(arrays, None)
-        return self._metrics_of(metrics)
+        return self._metrics_of(self.take_one(arrays))
 
     def run(self, batches: Any) -> Any:
         """Take a step for each batch, and return the metrics of all, stacked likewise.
@@ -90,12 +110,26 @@ class Resident:
         batches of other types, and IndexRangeError for a label out of range, after which the state
         is that before the wrong batch.
         """
-        arrays = [x.array for x in leaves(batches).values()]
+        arrays: list[Any] = [x.array for x in leaves(batches).values()]
         steps = arrays[0].shape[0] if arrays and arrays[0] is not None and arrays[0].ndim else 0
         self._check(arrays, (steps,))
-        with self._lock:
+        with self._store.lock:
             metrics = self._engine.run(arrays, steps)
         return self._metrics_of(metrics)
+
+    def put(self, place: int, capacity: int, arrays: Sequence[Array]) -> None:
+        """Copy a batch's arrays to a place for ``take``; ``capacity`` counts all places."""
+        self._engine.put(place, capacity, arrays)
+
+    def take(self, steps: int) -> list[Array]:
+        """Take a step for each of the first places that were filled; return all the metrics."""
+        with self._store.lock:
+            return self._engine.take(steps)
+
+    def take_one(self, arrays: Sequence[Array]) -> list[Array]:
+        """Take one step with a batch's arrays, whose types nobody checks; return its metrics."""
+        with self._store.lock:
+            return self._engine.step(arrays)
 
     def _check(self, arrays: list[Any], lead: tuple[int, ...]) -> None:
         wanted = list(self._batch.values())
@@ -125,73 +159,3 @@ def _parts(answer: Any, given: dict[str, TensorType]) -> tuple[Any, Any]:
             "return (state, metrics), every leaf of the state in its old shape and dtype",
         )
     return answer[0], answer[1]
-
-
-class _Native:
-    """A machine with the state in its own memory."""
-
-    def __init__(self, machine: Machine, states: int) -> None:
-        self.machine, self._states = machine, states
-        graph = machine.graph
-        self._table = Table(machine)
-        self._state = [_room(graph.inputs[i]) for i in range(states)]
-        for i, array in enumerate(self._state):
-            self._table.bind(i, array)
-        self._inputs = range(states, len(graph.inputs))
-        self._metrics = graph.outputs[states:]
-
-    def load(self, arrays: list[Array]) -> None:
-        for own, given in zip(self._state, arrays, strict=True):
-            own[...] = given
-
-    def save(self) -> list[Array]:
-        return [array.copy() for array in self._state]
-
-    def run(self, arrays: list[Array], steps: int | None) -> list[Array]:
-        table, graph = self._table, self.machine.graph
-        for value, array in zip(self._inputs, arrays, strict=True):
-            held = contiguous(array)
-            table.bind(value, held, held.strides[0] if steps else 0)
-        found: dict[int, Array] = {}
-        for value in self._metrics:
-            if value >= graph.first_node and value not in found:
-                type = graph.type_of(value)
-                lead = () if steps is None else (steps,)
-                found[value] = empty(TensorType((*lead, *type.shape), type.dtype))
-                stride = found[value].strides[0] if steps else 0
-                table.bind(value, found[value], stride)
-        table.set_steps(1 if steps is None else steps)
-        self.machine.run(table)
-        return [found[v] if v in found else _repeated(table.held[v], steps) for v in self._metrics]
-
-
-class _Evaluated:
-    """The same in NumPy."""
-
-    def __init__(self, program: Program, states: int) -> None:
-        self._program, self._states = program, states
-        self._state: list[Array] = []
-
-    def load(self, arrays: list[Array]) -> None:
-        self._state = list(arrays)
-
-    def save(self) -> list[Array]:
-        return list(self._state)
-
-    def run(self, arrays: list[Array], steps: int | None) -> list[Array]:
-        parts = [arrays] if steps is None else [[a[i] for a in arrays] for i in range(steps)]
-        found = []
-        for part in parts:
-            outputs = self._program([*self._state, *part])
-            self._state = outputs[: self._states]
-            found.append(outputs[self._states :])
-        return found[0] if steps is None else [np.stack(x) for x in zip(*found, strict=True)]
-
-
-def _room(type: TensorType) -> Array:
-    size = type.size * type.dtype.numpy.itemsize
-    return aligned(size).view(type.dtype.numpy).reshape(type.shape)
-
-
-def _repeated(array: Array, steps: int | None) -> Array:
-    return array.copy() if steps is None else np.repeat(array[None], steps, 0)

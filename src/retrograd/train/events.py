@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from retrograd.tensor.tensor import Tensor
+from retrograd.train.snapshot import Snapshot, StepMetrics
 from retrograd.train.state import TrainState, count_parameters
 
 
@@ -33,20 +34,32 @@ class Started:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepDone:
-    """One step is done.  ``step`` counts from 1; ``state`` is what the step returned.
+    """One step is done.  ``step`` counts from 1.
 
-    The metrics are tensors, so that nobody waits for numbers that nobody reads; `numbers` reads.
+    The metrics are tensors; `numbers` gives them as Python floats. ``source`` is the state that the
+    step returned, or what makes it: `state` reads it.
     """
 
     epoch: int
     step: int
     rows: int
     metrics: Mapping[str, Tensor]
-    state: TrainState
+    source: TrainState | Snapshot
+
+    @property
+    def state(self) -> TrainState:
+        """The state that the step returned, whenever it is read.
+
+        Nothing is copied for those who do not read it. Read before the next event it costs one
+        copy, later the steps from the last copy on, which are taken again, to the same bits.
+        """
+        return self.source.read() if isinstance(self.source, Snapshot) else self.source
 
     def numbers(self) -> dict[str, float]:
-        """Return the metrics as Python floats."""
-        return {name: float(value) for name, value in self.metrics.items()}
+        """Return the metrics that are scalars as Python floats."""
+        if isinstance(self.metrics, StepMetrics):
+            return self.metrics.numbers()
+        return {name: float(value) for name, value in self.metrics.items() if not value.shape}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

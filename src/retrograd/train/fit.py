@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple
 
-from retrograd.compile import compile
 from retrograd.tensor.errors import DataError
-from retrograd.train.batch import as_tensors, count_rows
+from retrograd.train.batch import as_tensors
 from retrograd.train.checkpoint import Checkpoint, Progress, SavedCheckpoint, restore
 from retrograd.train.events import Checkpointed, Event, Started, StepDone, Stopped
 from retrograd.train.nonfinite import Attempt, explain_failure
@@ -21,12 +20,15 @@ from retrograd.train.plan import (
     Plan,
     Save,
     Step,
+    StepJudge,
     Validate,
     final_state,
     finish_epoch,
     judge,
     require_known_metrics,
 )
+from retrograd.train.programs import Programs
+from retrograd.train.staging import Runner, Taken
 from retrograd.train.state import TrainState, is_trustworthy
 from retrograd.train.stopping import Best, Epochs, Rule, Verdict
 
@@ -93,12 +95,13 @@ def fit(
     at = restore(resume_from, state) if resume_from else Checkpoint(state, None, Progress())
     offset = at.progress.seconds - clock()
     plan = Plan(
-        compile(step), batches, validate, (Epochs(epochs), *stop), best, observe, save,
+        step, batches, validate, (Epochs(epochs), *stop), best, observe, save,
         save_seconds, should_stop, feature_names, row_numbers, lambda: clock() + offset,
     )  # fmt: skip
     require_known_metrics(plan, at)
     _rehearse(step, at, batches)
-    return _train(plan, at, resume_from is not None)
+    runner = Runner(Programs(step, at.state), batches)
+    return _train(plan, at, resume_from is not None, runner)
 
 
 def _rehearse(step: Step, at: Checkpoint, batches: Batches) -> None:
@@ -107,12 +110,12 @@ def _rehearse(step: Step, at: Checkpoint, batches: Batches) -> None:
         step(at.state, as_tensors(batch))
 
 
-def _train(plan: Plan, at: Checkpoint, is_resumed: bool) -> Events:
+def _train(plan: Plan, at: Checkpoint, is_resumed: bool, runner: Runner) -> Events:
     saves = _Saves(at.progress.seconds, _place(at) if is_resumed else None)
     sent = yield Started(at.progress.epoch, at.progress.step, is_resumed, at.state)
     end = judge(plan, at, sent)
     while end is None:
-        at, end = yield from _run_steps(plan, at, saves)
+        at, end = yield from _run_steps(plan, at, saves, runner)
         if end is None:
             at, end = yield from _end_epoch(plan, at, saves)
     if end.error is None and plan.save is not None and saves.place != _place(at):
@@ -130,52 +133,71 @@ def _train(plan: Plan, at: Checkpoint, is_resumed: bool) -> Events:
         raise end.error
 
 
+class _Tally(NamedTuple):
+    """What the steps of an epoch add up to; cheap, since it is made anew at every step."""
+
+    position: int
+    step: int
+    loss_sum: float
+    rows: int
+
+    def add(self, taken: Taken) -> _Tally:
+        loss = self.loss_sum + taken.metrics.loss * taken.rows
+        return _Tally(self.position + 1, self.step + 1, loss, self.rows + taken.rows)
+
+
 def _run_steps(
-    plan: Plan, at: Checkpoint, saves: _Saves
+    plan: Plan, at: Checkpoint, saves: _Saves, runner: Runner
 ) -> Generator[Event, str | None, tuple[Checkpoint, End | None]]:
     """Take the steps that are left of an epoch; return early if anyone says so."""
-    epoch, first = at.progress.epoch, at.progress.position
-    before: Attempt | None = None
-    for i, given in enumerate(itertools.islice(plan.batches(epoch), first, None), first):
-        trial = Attempt(at, as_tensors(given), i)
-        after, metrics = plan.step(at.state, trial.batch)
-        if not all(math.isfinite(float(value)) for value in metrics.values()):
-            return _failed(plan, trial, before)
-        rows = count_rows(trial.batch)
-        progress = _add(at.progress, float(metrics["loss"]), rows)
-        at, before = Checkpoint(after, at.best_state, progress), trial
-        sent = yield StepDone(epoch, progress.step, rows, metrics, after)
-        end = judge(plan, at, sent)
+    start = at.progress
+    epoch, place = start.epoch, _place(at)
+    runner.begin(place, at.state)
+    tally = _Tally(start.position, start.step, start.loss_sum, start.rows)
+    before: _Tally | None = None
+    judged = StepJudge(plan, start)
+    for taken in runner.steps(place):
+        if not taken.is_finite:
+            return _failed(plan, at, runner, tally, before)
+        before, tally = tally, tally.add(taken)
+        sent = yield StepDone(epoch, tally.step, taken.rows, taken.metrics, taken.snapshot)
+        end = judged(tally.step, sent)
         is_due = plan.save_seconds is not None and _is_due(plan, saves)
-        if (end or is_due) and not is_trustworthy(after):
-            return _failed(plan, trial, None)
-        if end is None and is_due:
-            end = judge(plan, at, (yield _save(plan, at, saves)))
+        if end is None and not is_due:
+            continue
+        here = _reached(at, tally, taken.snapshot.read())
+        if not is_trustworthy(here.state):
+            return _failed(plan, at, runner, before, None)
+        if end is None:
+            end = judge(plan, here, (yield _save(plan, here, saves)))
         if end is not None:
-            return at, end
-    if at.progress.rows == 0:
+            return here, end
+    if tally.rows == 0:
         raise DataError(
             f"training, epoch {epoch}", "there are no batches", "give data with at least one row"
         )
-    if before is not None and not is_trustworthy(at.state):
-        return _failed(plan, before, None)
-    return at, None
+    at_end = _reached(at, tally, runner.state_at((epoch, tally.position)))
+    if before is not None and not is_trustworthy(at_end.state):
+        return _failed(plan, at, runner, before, None)
+    return at_end, None
 
 
-def _add(progress: Progress, loss: float, rows: int) -> Progress:
-    return dataclasses.replace(
-        progress,
-        position=progress.position + 1,
-        step=progress.step + 1,
-        loss_sum=progress.loss_sum + loss * rows,
-        rows=progress.rows + rows,
-    )
+def _reached(at: Checkpoint, tally: _Tally, state: TrainState) -> Checkpoint:
+    progress = dataclasses.replace(at.progress, **tally._asdict())
+    return Checkpoint(state, at.best_state, progress)
 
 
-def _failed(plan: Plan, trial: Attempt, before: Attempt | None) -> tuple[Checkpoint, End]:
+def _failed(
+    plan: Plan, at: Checkpoint, runner: Runner, tally: _Tally, before: _Tally | None
+) -> tuple[Checkpoint, End]:
     """Return the last good place, and an error that says where the first bad number came from."""
-    if before is not None and not is_trustworthy(trial.at.state):
-        trial = before  # its update broke the weights, and the loss saw it only now
+    epoch = at.progress.epoch
+    state = runner.state_at((epoch, tally.position))
+    if before is not None and not is_trustworthy(state):
+        # The update broke the weights, and the loss saw it only now.
+        tally, state = before, runner.state_at((epoch, before.position))
+    batch = runner.batch((epoch, tally.position))
+    trial = Attempt(_reached(at, tally, state), batch, tally.position)
     error = explain_failure(plan.step, trial, plan.feature_names, plan.row_numbers)
     return trial.at, End(Verdict("non_finite", str(error)), is_interruption=True, error=error)
 

@@ -23,7 +23,7 @@ Save = Callable[[Checkpoint], Path]
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments of `fit`, the step compiled; ``elapsed`` counts from the run's first start."""
+    """The arguments of `fit`; ``elapsed`` counts from the run's first start."""
 
     step: Step
     batches: Batches
@@ -49,21 +49,38 @@ class End(NamedTuple):
 
 def judge(plan: Plan, at: Checkpoint, sent: str | None) -> End | None:
     """Return why to stop here: a listener, whoever is asked between steps, or a rule."""
-    if sent is not None:
-        return End(Verdict("requested", str(sent)), is_interruption=True)
-    word = plan.should_stop() if plan.should_stop is not None else None
-    if word is not None:
-        return End(Verdict(word, f"training was {word}"), is_interruption=True)
-    progress = at.progress
-    is_inside = progress.position > 0
-    rules = [rule for rule in plan.rules if rule.asks_every_step or not is_inside]
-    if not rules:
+    return StepJudge(plan, at.progress, is_inside=at.progress.position > 0)(at.progress.step, sent)
+
+
+class StepJudge:
+    """Says whether to stop, after each of many steps whose progress differs in their number only.
+
+    Inside an epoch only those rules are asked that want to be, and there are no metrics.
+    """
+
+    def __init__(self, plan: Plan, progress: Progress, *, is_inside: bool = True) -> None:
+        """Take what the steps begin with."""
+        self._plan, self._epoch = plan, progress.epoch - 1
+        self._metrics = {} if is_inside else progress.metrics
+        rules = [rule for rule in plan.rules if rule.asks_every_step or not is_inside]
+        self._rules = [(rule, _memory(progress, rule)) for rule in rules]
+
+    def __call__(self, step: int, sent: str | None) -> End | None:
+        """Return why to stop after this step, or None."""
+        if sent is not None:
+            return End(Verdict("requested", str(sent)), is_interruption=True)
+        plan = self._plan
+        word = plan.should_stop() if plan.should_stop is not None else None
+        if word is not None:
+            return End(Verdict(word, f"training was {word}"), is_interruption=True)
+        if not self._rules:
+            return None
+        moment = Moment(self._epoch, step, plan.elapsed(), self._metrics)
+        for rule, memory in self._rules:
+            found = rule.verdict(memory, moment)
+            if found is not None:
+                return End(found)
         return None
-    metrics = {} if is_inside else progress.metrics
-    moment = Moment(progress.epoch - 1, progress.step, plan.elapsed(), metrics)
-    verdicts = (rule.verdict(_memory(progress, rule), moment) for rule in rules)
-    found = next((verdict for verdict in verdicts if verdict is not None), None)
-    return None if found is None else End(found)
 
 
 def finish_epoch(plan: Plan, at: Checkpoint) -> tuple[Checkpoint, EpochDone]:
