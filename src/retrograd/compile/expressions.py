@@ -114,7 +114,8 @@ class Interner:
 
     def load(self, source: int, index: tuple[Element, ...], dtype: DType) -> Element:
         """Return the element of a buffer at an index."""
-        key = ("load", source, *map(self.number, index))
+        # With the dtype: OUTPUT is another buffer in every kernel that has loops.
+        key = ("load", source, dtype, *map(self.number, index))
         return self._make(key, lambda: Load(source, index, dtype))
 
     # Index arithmetic
