@@ -88,6 +88,15 @@ class Emitter:
         depends = self.vector is not None and self.vector in self.interner.free(e)
         return self.splat(x) if depends else x
 
+    @contextmanager
+    def lanes_times(self, factor: int) -> Iterator[None]:
+        """Work with so many times the lanes of a vector: several vectors side by side."""
+        before, self.target = self.target, self.target._replace(lanes=self.target.lanes * factor)
+        try:
+            yield
+        finally:
+            self.target = before
+
     def know(self, e: Element, value: Value) -> None:
         """Take a value as that of an element, in the innermost scope."""
         self._scopes[-1][id(e)] = value

@@ -18,6 +18,8 @@ from retrograd.tensor.element import Call, Fold, Var
 
 PARTIAL = 4
 """So many results are kept side by side: adding to one would wait for the last addition."""
+PARTIAL_ACROSS = 2
+"""As many where lanes hold results of their own, since several vectors of them are wide already."""
 BLOCK = 64
 """Turns in a row before a partial result is added to the one above."""
 
@@ -85,7 +87,8 @@ class _Fold:
 
     def _shape_of_innermost(self) -> range:
         width = self.lanes if self.is_along else 1
-        return range(max(1, min(PARTIAL, -(-self.fold.extents[-1] // width))))
+        most = PARTIAL if runs_along(self.emitter, self.fold) else PARTIAL_ACROSS
+        return range(max(1, min(most, -(-self.fold.extents[-1] // width))))
 
     def _innermost(self, variable: Var, extent: int) -> list[Value]:
         width = self.lanes if self.is_along else 1

@@ -19,13 +19,15 @@ class Kernel(NamedTuple):
     """One walk over an iteration space that computes the elements of one or more buffers.
 
     ``variables`` are the index elements, one an axis of the outputs: a variable, or 0 for an axis
-    of length 1. A kernel of the second form has ``loops``, and no elements.
+    of length 1. A kernel of the second form has ``loops``, and no elements. ``scale`` is how many
+    rows of what it reads go into one of its own.
     """
 
     variables: tuple[Element, ...]
     extents: Shape
     outputs: tuple[Output, ...]
     loops: Loops | None = None
+    scale: int = 1
 
     @property
     def values(self) -> tuple[int, ...]:

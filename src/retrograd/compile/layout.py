@@ -13,11 +13,11 @@ from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.memory import Arena, Request, plan
 from retrograd.compile.products import product_plan
 from retrograd.compile.schedule import reads_of
-from retrograd.compile.walks import lanes_axis, product_of
+from retrograd.compile.walks import lanes_axis, product_of, vectors_together
 from retrograd.tensor.types import TensorType
 
-NEAR = 2**18
-"""Bytes of its own rows that a thread works on at a time: they stay in its cache."""
+NEAR = 3 * 2**14
+"""Bytes of its own rows that a thread works on at a time: most stay in its nearest cache."""
 PRODUCT_ROWS = 256
 """Rows that a group with matrix products takes at a time: factors are packed once for them."""
 
@@ -98,13 +98,14 @@ def _own(graph: Graph, schedule: Schedule, group: Group, chunk: int) -> tuple[di
 def _cut(graph: Graph, schedule: Schedule, emitter: Emitter, group: Group) -> Cut:
     if group.rows == 1:
         return Cut(1, 1)
-    grain, has_product = 1, False
+    grain, least, has_product = 1, 1, False
     for kernel in group.kernels:
         tile = _tile(graph, emitter, kernel)
         has_product = has_product or tile > 0
         if tile == 0 and lanes_axis(emitter, kernel) is kernel.variables[0]:
-            tile = emitter.target.lanes
-        grain = math.lcm(grain, max(tile, 1))
+            tile = emitter.target.lanes * vectors_together(emitter, kernel)
+        grain = math.lcm(grain, max(tile, 1) * kernel.scale)
+        least = max(least, kernel.scale)
     per_row = sum(
         _bytes(graph.type_of(v)) // group.rows
         for kernel in group.kernels
@@ -114,8 +115,17 @@ def _cut(graph: Graph, schedule: Schedule, emitter: Emitter, group: Group) -> Cu
     rows = PRODUCT_ROWS if has_product else NEAR // max(per_row, 1)
     if per_row == 0:
         rows = group.rows
-    chunk = max(rows // grain, 1) * grain
-    return Cut(grain, min(chunk, group.rows))
+    return Cut(grain, _chunk(group.rows, rows, grain, max(least, 4), has_product))
+
+
+def _chunk(rows: int, wanted: int, grain: int, least: int, has_product: bool) -> int:
+    """Return about as many rows as wanted: grains, or an equal part of one, at least so many."""
+    if wanted < grain and not has_product and rows % grain == 0:
+        parts = [n for n in (4, 8, 16, 32) if grain % n == 0 and n % least == 0 and n < grain]
+        fitting = [n for n in parts if n <= wanted]
+        if parts:
+            return fitting[-1] if fitting else parts[0]
+    return min(max(wanted // grain, 1) * grain, rows)
 
 
 def _tile(graph: Graph, emitter: Emitter, kernel: Kernel) -> int:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from retrograd.compile.affine import coefficient
 from retrograd.compile.expressions import Interner, folds_in, loads_in, remake
 from retrograd.compile.graph import Graph
 from retrograd.compile.inlining import Inliner
 from retrograd.compile.kernels import Group, Kernel, Output, Schedule
 from retrograd.compile.products import is_swapped, product_plan
+from retrograd.compile.splitting import BLOCK_ROWS, BlocksOf
 from retrograd.compile.storing import choose_stored
 from retrograd.tensor.element import Element, For, Load, Loops, Store, Var
 
@@ -104,7 +106,9 @@ def _kernel(builder: _Builder, value: int) -> Kernel:
     if isinstance(lowered, Loops):
         empty = builder.interner.constant(0, type.dtype)
         return Kernel(variables, type.shape, (Output(value, empty),), lowered)
-    return Kernel(variables, type.shape, (Output(value, lowered),))
+    op = builder.graph.nodes[value - builder.graph.first_node].op
+    scale = BLOCK_ROWS if isinstance(op, BlocksOf) else 1
+    return Kernel(variables, type.shape, (Output(value, lowered),), scale=scale)
 
 
 def _add(builder: _Builder, kernel: Kernel) -> None:
@@ -139,7 +143,7 @@ def rows_of(interner: Interner, graph: Graph, kernel: Kernel) -> int:
     plan = product_plan(interner, graph, kernel)
     if plan is not None and is_swapped(kernel, plan):
         return 1
-    return kernel.extents[0]
+    return kernel.extents[0] * kernel.scale
 
 
 def is_in_row(graph: Graph, load: Load, kernel: Kernel, rows: int) -> bool:
@@ -147,7 +151,11 @@ def is_in_row(graph: Graph, load: Load, kernel: Kernel, rows: int) -> bool:
     if rows == 1:
         return True
     shape = graph.type_of(load.source).shape
-    return bool(shape) and shape[0] == rows and load.index[0] is kernel.variables[0]
+    if not shape or shape[0] != rows:
+        return False
+    if kernel.scale == 1:
+        return load.index[0] is kernel.variables[0]
+    return coefficient(load.index[0], kernel.variables[0]) == kernel.scale
 
 
 def reads_of(kernel: Kernel) -> list[Load]:

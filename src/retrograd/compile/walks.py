@@ -15,13 +15,30 @@ from retrograd.compile.folding import runs_along
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
 from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan, strides
+from retrograd.compile.text import Text
 from retrograd.compile.values import SCALARS, Integer, Value, vector
 from retrograd.tensor.element import OUTPUT, Const, For, Load, Store, Var
 
 ROLLED = 10
 """An epilogue of more instructions is written once, in a loop over the tile's rows."""
 
-Rows = tuple[Integer, Integer]
+
+class Rows(NamedTuple):
+    """Rows from a first up to another, and how many these are where that is always the same."""
+
+    start: Integer
+    stop: Integer
+    length: int | None = None
+
+    def divided(self, text: Text, scale: int) -> Rows:
+        """Return the rows of a kernel each of whose rows takes so many of these."""
+        if scale == 1:
+            return self
+        start, stop = (
+            x // scale if isinstance(x, int) else text.binary("udiv", x, text.integer(scale))
+            for x in self[:2]
+        )
+        return Rows(start, stop, None if self.length is None else self.length // scale)
 
 
 class Walker(NamedTuple):
@@ -51,6 +68,7 @@ class Walker(NamedTuple):
     def write(self, kernel: Kernel, rows: Rows) -> None:
         """Write a kernel for these rows; one that cannot be cut ignores them."""
         plan = product_plan(self.emitter.interner, self.graph, kernel)
+        rows = rows.divided(self.emitter.text, kernel.scale)
         with self.emitter.scope():
             if kernel.loops is not None:
                 self._loops(kernel)
@@ -64,7 +82,8 @@ class Walker(NamedTuple):
     def _map(self, kernel: Kernel, rows: Rows) -> None:
         axes = [v for v in kernel.variables if isinstance(v, Var)]
         lanes = lanes_axis(self.emitter, kernel)
-        self._nest(kernel, [v for v in axes if v is not lanes], lanes, rows)
+        with self.emitter.lanes_times(vectors_together(self.emitter, kernel)):
+            self._nest(kernel, [v for v in axes if v is not lanes], lanes, rows)
 
     def _nest(self, kernel: Kernel, axes: Sequence[Var], lanes: Var | None, rows: Rows) -> None:
         """Write loops over the axes, and inside of them the outputs, lane by lane."""
@@ -72,7 +91,7 @@ class Walker(NamedTuple):
         emitter.hoist(output.element for output in kernel.outputs)
         if axes:
             first, *others = axes
-            start, stop = self._bounds(kernel, first, rows)
+            start, stop, _ = self._bounds(kernel, first, rows)
 
             def turn(i: Integer) -> None:
                 with emitter.scope({first: i}):
@@ -86,28 +105,31 @@ class Walker(NamedTuple):
 
     def _bounds(self, kernel: Kernel, variable: Var, rows: Rows) -> Rows:
         is_row = bool(kernel.variables) and variable is kernel.variables[0]
-        return rows if is_row else (0, self.emitter.interner.extent(variable))
+        extent = self.emitter.interner.extent(variable)
+        return rows if is_row else Rows(0, extent, extent)
 
     def _lanes(self, kernel: Kernel, variable: Var, bounds: Rows) -> None:
         """Write a loop over full vectors, and one vector more for what is left at the end."""
         emitter, text = self.emitter, self.emitter.text
         width, extent = emitter.target.lanes, emitter.interner.extent(variable)
-        start, stop = bounds
+        start, stop, length = bounds
         full = extent - extent % width
 
         def lanes(i: Integer, count: int | None = None) -> None:
             with emitter.scope({variable: i}), emitter.lanes_along(variable, count):
                 self._store(kernel)
 
-        if isinstance(stop, int):
+        if length is not None and length <= width:
+            lanes(start, length if length < width else None)
+        elif isinstance(stop, int):
             text.loop(start, min(stop, full), width, lanes)
             if stop > full:
                 lanes(full, stop - full)
-            return
-        text.loop(start, text.smaller(stop, full), width, lanes)
-        if extent > full:
-            is_last = text.compare("icmp eq", stop, text.integer(extent))
-            text.when(is_last, lambda: lanes(full, extent - full))
+        else:
+            text.loop(start, text.smaller(stop, full), width, lanes)
+            if extent > full:
+                is_last = text.compare("icmp eq", stop, text.integer(extent))
+                text.when(is_last, lambda: lanes(full, extent - full))
 
     def _store(self, kernel: Kernel) -> None:
         emitter = self.emitter
@@ -131,7 +153,7 @@ class Walker(NamedTuple):
             self._tiles(kernel, plan, rows)
             return
         first, *others = lead
-        start, stop = self._bounds(kernel, first, rows)
+        start, stop, _ = self._bounds(kernel, first, rows)
 
         def turn(i: Integer) -> None:
             with emitter.scope({first: i}):
@@ -141,9 +163,9 @@ class Walker(NamedTuple):
 
     def _tiles(self, kernel: Kernel, plan: ProductPlan, rows: Rows) -> None:
         emitter = self.emitter
-        bounds: Rows = (0, 1)
+        bounds: tuple[Integer, Integer] = (0, 1)
         if plan.row is not None:
-            bounds = self._bounds(kernel, plan.row, rows)
+            bounds = self._bounds(kernel, plan.row, rows)[:2]
 
         def epilogue(row: Integer, column: Integer, sums: Value, count: int | None) -> None:
             bound = {plan.column: column}
@@ -254,6 +276,18 @@ def lanes_axis(emitter: Emitter, kernel: Kernel) -> Var | None:
     if not axes or any(runs_along(emitter, f) for f in folds):
         return None
     return axes[-1]
+
+
+def vectors_together(emitter: Emitter, kernel: Kernel) -> int:
+    """Return how many vectors of results a fold across the lanes keeps side by side.
+
+    It reads a few numbers of each row, and rows lie far apart: the more of them the better.
+    """
+    lanes = lanes_axis(emitter, kernel)
+    if lanes is None or not any(folds_in(output.element) for output in kernel.outputs):
+        return 1
+    vectors = -(-emitter.interner.extent(lanes) // emitter.target.lanes)
+    return min(4, 1 << (vectors.bit_length() - 1))
 
 
 def product_of(emitter: Emitter, plan: ProductPlan) -> Product:

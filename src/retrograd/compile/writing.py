@@ -22,7 +22,7 @@ from retrograd.compile.overwriting import Carried, Pair, carry, checks_indices
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import Integer, Value
-from retrograd.compile.walks import Walker
+from retrograd.compile.walks import Rows, Walker
 
 NAME = "program"
 
@@ -167,8 +167,11 @@ class _Writer:
             return
         start, stop = self._part(group.rows, cut.grain)
         if not self.is_parallel and cut.chunk >= group.rows:
-            self._kernels(group.kernels, (0, group.rows))
+            self._kernels(group.kernels, Rows(0, group.rows, group.rows))
             return
+
+        is_even = group.rows % cut.chunk == 0 and cut.grain % cut.chunk == 0
+        length = cut.chunk if is_even else None
 
         def turn(first: Integer) -> None:
             end = self.text.smaller(self.text.add(first, cut.chunk), stop)
@@ -177,7 +180,7 @@ class _Writer:
                     for value in kernel.values:
                         if value in self.layout.own:
                             self._set(value, self.emitter.buffers[value].pointer, first)
-                self._kernels(group.kernels, (first, end))
+                self._kernels(group.kernels, Rows(first, end, length))
 
         self.text.loop(start, stop, cut.chunk, turn)
 
@@ -188,10 +191,11 @@ class _Writer:
         else:
             body()
 
-    def _kernels(self, kernels: tuple[Kernel, ...], rows: tuple[Integer, Integer] | None) -> None:
+    def _kernels(self, kernels: tuple[Kernel, ...], rows: Rows | None) -> None:
         for kernel in kernels:
             start = self._clock()
-            self.walker.write(kernel, rows or (0, kernel.extents[0] if kernel.extents else 1))
+            whole = kernel.extents[0] if kernel.extents else 1
+            self.walker.write(kernel, rows or Rows(0, whole, whole))
             if start is not None:
                 self._count(self.numbers[id(kernel)], start)
 
