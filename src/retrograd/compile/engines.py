@@ -172,7 +172,7 @@ class Native:
         if self._old or self._new or any(array.nbytes >= LARGE for array in arrays):
             return self._run(arrays)
         self.put(0, 1, arrays)
-        return [x[0] for x in self.take(1)]
+        return [x[0, ...] for x in self.take(1)]
 
     def run(self, arrays: Sequence[Array], steps: int) -> list[Array]:
         """Take so many steps with batches that are stacked already; return the metrics alike."""
@@ -195,7 +195,9 @@ class Native:
         self.machine.run(self._table)
         given = dict(zip(self._inputs, arrays, strict=True))
         known = {**old, **self._new, **given}
-        return [known[v].copy() if v in known else self._result(v, 1)[0] for v in self._metrics]
+        return [
+            known[v].copy() if v in known else self._result(v, 1)[0, ...] for v in self._metrics
+        ]
 
     def _result(self, value: int, steps: int) -> Array:
         if value in self._found:
