@@ -4,5 +4,6 @@ The compiler names no op: it asks each op's own answers. The same graph evaluate
 oracle of every stage, and what runs where native code may not.
 """
 
+from retrograd.compile.bound import Bound as Bound
 from retrograd.compile.compiled import compile as compile
 from retrograd.compile.resident import Resident as Resident
