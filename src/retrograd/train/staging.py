@@ -11,10 +11,11 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from retrograd.compile.resident import Resident
 from retrograd.tensor.types import Array
 from retrograd.train.batch import as_tensors, read_batch
 from retrograd.train.programs import Programs
@@ -70,12 +71,9 @@ class _Replay:
 class Runner:
     """Takes the steps of a run, and knows the state as of each of them."""
 
-    def __init__(
-        self, programs: Programs, batches: Callable[[int], Iterable[Any]],
-        most_steps: int = MOST_STEPS,
-    ) -> None:  # fmt: skip
-        """Take the programs, the batches of each epoch, and how many steps a call may take."""
-        self._programs, self._batches, self._most = programs, batches, most_steps
+    def __init__(self, programs: Programs, batches: Callable[[int], Iterable[Any]]) -> None:
+        """Take the programs, and the batches of each epoch."""
+        self._programs, self._batches = programs, batches
         self._lock = threading.RLock()
         self._kept: list[_Kept] = []
         self._kept_at = 0.0
@@ -108,53 +106,41 @@ class Runner:
         given = next(batches, None)
         while given is not None:
             started = time.perf_counter()
-            is_new = not self._programs.has(read_batch(given)[0])
-            count = 1 if is_new else self._count(given)
+            key, arrays = read_batch(given)
+            is_new = not self._programs.has(key)
+            program = self._programs.find(key, given)
+            count = 1 if is_new else self._count(arrays)
             if count > 1 or started - self._kept_at > KEEP_SECONDS:
                 self._keep(is_checked=count == 1)
-            rows, arrays, given = self._take(given, batches, count)
-            self._place = (epoch, position + len(rows))
+            if count == 1:
+                rows, given = [_rows(arrays)], None
+                found = self._run(partial(program.take_one, arrays), (epoch, position + 1))
+                found = [x[None] for x in found]
+            else:
+                rows, given = _fill(program, key, arrays, batches, count)
+                after = (epoch, position + len(rows))
+                found = self._run(partial(program.take, len(rows)), after)
             if not is_new:
                 self._pace = (time.perf_counter() - started) / len(rows)
-            yield from self._told(rows, arrays, (epoch, position))
+            yield from self._told(rows, found, (epoch, position))
             position += len(rows)
+            given = next(batches, None) if given is None else given
 
-    def _count(self, batch: Any) -> int:
+    def _run(self, take: Callable[[], list[Array]], after: Place) -> list[Array]:
+        """Take steps that lead to a place; whoever reads states waits meanwhile."""
+        with self._lock:
+            self._place = self._copy = None
+            found = take()
+            self._place = after
+        return found
+
+    def _count(self, arrays: Sequence[Array]) -> int:
         """Return how many steps to put into the next call."""
         if self._pace > SHORT_SECONDS:
             return 1
-        size = sum(array.nbytes for array in read_batch(batch)[1])
-        most = min(self._most, MOST_BYTES // max(size, 1))
+        size = sum(array.nbytes for array in arrays)
+        most = min(MOST_STEPS, MOST_BYTES // max(size, 1))
         return max(1, min(most, int(CALL_SECONDS / self._pace)))
-
-    def _take(
-        self, first: Any, batches: Iterator[Any], count: int
-    ) -> tuple[list[int], list[Array], Any]:
-        """Take up to ``count`` steps; return their rows, their metrics, and the batch after."""
-        key, arrays = read_batch(first)
-        program = self._programs.find(key, first)
-        rows = [_rows(arrays)]
-        if count == 1:
-            self._leave()
-            with self._lock:
-                found = program.take_one(arrays)
-            return rows, [x[None] for x in found], next(batches, None)
-        program.put(0, count, arrays)
-        given = None
-        for given in itertools.islice(batches, count - 1):
-            other, arrays = read_batch(given)
-            if other != key:
-                break
-            program.put(len(rows), count, arrays)
-            rows.append(_rows(arrays))
-        else:
-            given = next(batches, None)
-        self._leave()
-        with self._lock:
-            return rows, program.take(len(rows)), given
-
-    def _leave(self) -> None:
-        self._place = self._copy = None
 
     def _told(self, rows: list[int], arrays: list[Array], start: Place) -> Iterator[Taken]:
         """Yield the steps of a call that began at ``start``."""
@@ -169,8 +155,9 @@ class Runner:
 
     def _keep(self, *, is_checked: bool) -> None:
         """Copy the state, to replay from; ``is_checked`` if it may be the only copy."""
-        assert self._place is not None
-        kept = _Kept(self._now(), self._place)
+        with self._lock:
+            assert self._place is not None
+            kept = _Kept(self._now(), self._place)
         if is_checked and not is_trustworthy(kept.state):
             return  # the next steps will fail, and want to know where it began
         # A state whose weights broke is found out one step later: the copy before serves then.
@@ -186,7 +173,8 @@ class Runner:
         with self._lock:
             if self._place == place:
                 return self._now()
-            base = next(k for k in reversed(kept) if k.place[0] == place[0] and k.place <= place)
+            known = (k for k in reversed(kept) if k.place[0] == place[0] and k.place <= place)
+            base: _Kept = next(known)
             if base.place == place:
                 return base.state
             replay = self._replay
@@ -196,6 +184,21 @@ class Runner:
                 replay = _Replay(self._programs.twin(base.state), base.place, rest)
             self._replay = replay
             return replay.go(place[1])
+
+
+def _fill(
+    program: Resident, key: Hashable, arrays: Sequence[Array], batches: Iterator[Any], count: int
+) -> tuple[list[int], Any]:
+    """Put batches of one shape in their places; return their rows, and a batch of another shape."""
+    program.put(0, count, arrays)
+    rows = [_rows(arrays)]
+    for given in itertools.islice(batches, count - 1):
+        other, arrays = read_batch(given)
+        if other != key:
+            return rows, given
+        program.put(len(rows), count, arrays)
+        rows.append(_rows(arrays))
+    return rows, None
 
 
 def _rows(arrays: Sequence[Array]) -> int:
