@@ -22,7 +22,7 @@ from retrograd.tensor.errors import InputError
 from retrograd.tensor.tensor import Tensor, from_array
 from retrograd.tensor.types import Array
 
-ROUNDED = frozenset("exp expm1 log log1p sin cos tanh erf erfc power".split())
+ROUNDED = frozenset(["exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "erfc", "power"])
 """Functions whose last bits are the platform's own."""
 EXACT, NEAR, SUMMED = range(3)
 """To the bit; a few units in the last place; within what another order of a sum may change."""
