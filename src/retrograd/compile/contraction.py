@@ -20,6 +20,7 @@ from retrograd.compile.contraction_packing import (
     write_panel,
 )
 from retrograd.compile.contraction_plan import Product, tile_rows
+from retrograd.compile.contraction_row import is_streamed, row_bytes, write_row
 from retrograd.compile.contraction_tile import (
     Epilogue,
     Job,
@@ -40,7 +41,8 @@ __all__ = ["Epilogue", "Operand", "Product", "scratch_bytes", "tile_rows", "writ
 
 def scratch_bytes(target: Target, product: Product) -> int:
     """Return how much memory of its own, 64-byte aligned, a thread needs for a product."""
-    return plan.scratch(target, _normal(product)).end
+    product = _normal(product)
+    return max(plan.scratch(target, product).end, row_bytes(target, product))
 
 
 def write_product(
@@ -69,6 +71,9 @@ def write_product(
     a = a._replace(inner=tuple(a.inner[i] for i in kept) or (0,))
     b = b._replace(inner=tuple(b.inner[i] for i in kept) or (0,))
     job = Job(text, target, _normal(product), epilogue, rolled, scratch, prelude)
+    if is_streamed(job.product, a, b):
+        write_row(job, a, b)
+        return
     if not _is_far(a, product) or not plan.panel_rows(target, job.product):
         _write_columns(job, _Left(a, 0, a.outer, 0), b, bounds)
         return
