@@ -17,7 +17,7 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 CHUNK_SECONDS = 0.02
 FEWEST = 30
-QUIET, TRIES, LONG_SECONDS = 0.02, 3, 10.0
+QUIET, TRIES, LONG_SECONDS = 0.02, 3, 5.0
 
 
 class Turn(NamedTuple):
@@ -86,14 +86,16 @@ def throughput(run: Run, seconds: float) -> float:
 
 
 def _warm_up(run: Run, seconds: float) -> int:
-    """Call at least three times, and return how many calls make a chunk."""
+    """Call at least three times, slow calls but once, and return how many calls make a chunk."""
     start, i = time.perf_counter(), 0
-    while i < 3 or time.perf_counter() - start < seconds:
+    while (i < 3 and time.perf_counter() - start < 1.0) or time.perf_counter() - start < seconds:
         run.call(i)
         i += 1
     run.wait()
     before = time.perf_counter()
-    count = max(1, min(1000, int(CHUNK_SECONDS * i / (before - start))))
+    count = min(1000, int(CHUNK_SECONDS * i / (before - start)))
+    if count < 2:
+        return 1
     for _ in range(count):
         run.call(i)
     run.wait()

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.plan import IMPORTS, Contestant, Group
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS, TURN_SECONDS = 400, 120
+READY_SECONDS, TURN_SECONDS = 400, 300
 
 
 @dataclass
