@@ -20,6 +20,7 @@ from retrograd.ops.flow import Alias
 from retrograd.tensor.errors import GradientError, ShapeError
 from retrograd.tensor.history import apply, differentiating, history, leave_scope
 from retrograd.tensor.op import Op
+from retrograd.tensor.places import place_gradients_at
 from retrograd.tensor.tensor import Tensor, from_array
 from retrograd.tree import leaves, map_leaves, structure, with_leaves
 
@@ -58,6 +59,7 @@ def gradients(
         arrived = grads.get(id(x)) if id(x) in wanted else grads.pop(id(x), None)
         if arrived is None or x.op is None or id(x) not in leads or id(x) in behind:
             continue
+        place_gradients_at(x)
         for y, g_y in zip(x.inputs, _ask(x, arrived, rules), strict=True):
             if g_y is not None and id(y) in leads:
                 _accumulate(grads, y, g_y)
@@ -178,9 +180,7 @@ def _push(x: Tensor, tangents: Sequence[Tensor | None]) -> Tensor | None:
     g = watch(ops.zeros_like(x))
     pulled = zip(_ask(x, g, None), tangents, strict=True)
     products = [ops.sum(p * t) for p, t in pulled if p is not None and t is not None]
-    if not products:
-        return None
-    return gradients(products, [ops.ones_like(p) for p in products], [g])[0]
+    return gradients(products, [ops.ones_like(p) for p in products], [g])[0] if products else None
 
 
 def hvp(function: Callable[[Any], Tensor], x: Any, direction: Any) -> Any:

@@ -135,7 +135,8 @@ def test_an_operation_in_the_backward_pass():
     assert origin.layer == "layers.0"
     _, message = collect(step, state, [rows()])
     assert "the backward pass got inf from divide of " in message
-    assert " in layer 'layers.0'; standardise" in message
+    assert " in layer 'layers.0', applied in " in message
+    assert "test_nonfinite.py:" in message
 
 
 def rows_as_tensors() -> Batch:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from retrograd.compile import native
+from retrograd.compile.debugging import CheckedRun, is_checking, trace_places
 from retrograd.compile.graph import Graph
 from retrograd.compile.machine import Machine
 from retrograd.compile.program import Program
@@ -72,9 +73,11 @@ def make_run(graph: Graph) -> Run:
 
 def build(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Compiled:
     """Trace and simplify a function for arguments of these types, and make its program."""
-    traced = trace(function, *arguments, **keywords)
+    is_checked = is_checking()
+    traced = (trace_places if is_checked else trace)(function, *arguments, **keywords)
     types = tuple(x.type for x in leaves(traced.answer).values())
-    return Compiled(make_run(simplify(traced.graph)), types, traced.answer)
+    run = make_run(simplify(traced.graph))
+    return Compiled(CheckedRun(run, traced) if is_checked else run, types, traced.answer)
 
 
 def compile(function: F) -> F:
@@ -83,6 +86,8 @@ def compile(function: F) -> F:
     Arguments and answers are trees of tensors; what is static in them must be hashable, and a new
     static value or shape makes a new program. Python's ``if`` on a number inside raises TraceError.
     Inside another compiled function, or one that is differentiated, it becomes a part of that.
+    With ``RETROGRAD_DEBUG=nan`` set, an answer that is not finite raises NonFiniteError, which
+    names the operation, the layer and the line of code that it came from.
 
     >>> from retrograd.tensor.tensor import tensor
     >>> compile(lambda x, y: x * y + 1)(tensor([2.0]), tensor([3.0]))

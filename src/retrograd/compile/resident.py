@@ -7,6 +7,7 @@ from typing import Any
 
 from retrograd.compile import native
 from retrograd.compile.compiled import is_native
+from retrograd.compile.debugging import CheckedEngine, is_checking, trace_places
 from retrograd.compile.engines import Engine, Evaluated, Memory, Native, Store
 from retrograd.compile.machine import Machine
 from retrograd.compile.program import Program
@@ -29,14 +30,17 @@ class Resident:
 
     def __init__(
         self, step: Callable[..., Any], state: Any, batch: Any, threads: int | None = None,
-        store: Store | None = None,
+        store: Store | None = None, is_checked: bool | None = None,
     ) -> None:  # fmt: skip
         """Compile a step for a state and batches like ``batch``, and take over a copy of the state.
 
         With a ``store``, which another program of this state fills, that is gone on from instead.
-        Raises InputError if the step does not return a state of the same structure and types.
+        ``is_checked``, which RETROGRAD_DEBUG=nan decides if nothing is given, a step that makes a
+        number that is not finite raises NonFiniteError and leaves the state as it was. Raises
+        InputError if the step does not return a state of the same structure and types.
         """
-        traced = trace(step, state, batch)
+        is_checked = is_checking() if is_checked is None else is_checked
+        traced = (trace_places if is_checked else trace)(step, state, batch)
         self._given = {name: x.type for name, x in leaves(state).items()}
         self._batch = {name: x.type for name, x in leaves(batch).items()}
         after, self._metrics = _parts(traced.answer, self._given)
@@ -50,6 +54,8 @@ class Resident:
             if is_native()
             else Evaluated(Program.of(graph), self._store)
         )
+        if is_checked:
+            self._engine = CheckedEngine(self._engine, self._store, traced)
         if store is None:
             self.set_state(state)
 
@@ -65,7 +71,9 @@ class Resident:
     @property
     def machine(self) -> Machine | None:
         """The native program, or None where it is evaluated in NumPy."""
-        return self._engine.machine if isinstance(self._engine, Native) else None
+        engine = self._engine
+        engine = engine.engine if isinstance(engine, CheckedEngine) else engine
+        return engine.machine if isinstance(engine, Native) else None
 
     @property
     def memory(self) -> Memory:

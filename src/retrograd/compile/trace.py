@@ -7,8 +7,10 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from retrograd.compile.graph import Graph, Node, verify
+from retrograd.compile.naming import Names
 from retrograd.tensor.errors import TraceError
 from retrograd.tensor.history import history, placeholder
+from retrograd.tensor.places import places_of
 from retrograd.tensor.tensor import Tensor
 from retrograd.tensor.types import Array, TensorType
 from retrograd.tree import leaves, map_leaves, with_leaves
@@ -17,10 +19,17 @@ _is_tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 
 
 class Traced(NamedTuple):
-    """A graph, and the tree that its outputs fill."""
+    """A graph, and the tree that its outputs fill.
+
+    ``names`` are those of the arguments' leaves, "0.params.layers.0.weight" for one of the first,
+    and those of the answer's. ``places`` are the lines of code that made the nodes, where
+    `retrograd.tensor.places.recording` is open, else empty.
+    """
 
     graph: Graph
     answer: Any
+    names: Names = Names()
+    places: tuple[str, ...] = ()
 
 
 def trace(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Traced:
@@ -43,9 +52,12 @@ def trace(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Tra
         answer = function(*given, **named)
     finally:
         _is_tracing.reset(token)
-    graph = _graph(list(inputs.values()), list(leaves(answer).values()))
+    outputs = leaves(answer)
+    graph, places = _graph(list(inputs.values()), list(outputs.values()))
+    # Without the number of the tree: positional arguments have a number, keywords a name.
+    names = Names(tuple(name.partition(".")[2] for name in inputs), tuple(outputs))
     # Without their making: it holds every constant that the program may long have folded.
-    return Traced(graph, map_leaves(lambda x: placeholder(x.type), answer))
+    return Traced(graph, map_leaves(lambda x: placeholder(x.type), answer), names, places)
 
 
 def is_tracing() -> bool:
@@ -53,7 +65,7 @@ def is_tracing() -> bool:
     return _is_tracing.get()
 
 
-def _graph(inputs: list[Tensor], outputs: list[Tensor]) -> Graph:
+def _graph(inputs: list[Tensor], outputs: list[Tensor]) -> tuple[Graph, tuple[str, ...]]:
     order = history(outputs)
     given = {id(x) for x in inputs}
     if any(x.is_traced and x.op is None and id(x) not in given for x in order):
@@ -68,7 +80,8 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor]) -> Graph:
     nodes = tuple(_node(x, number) for x in made)
     arrays: tuple[Array, ...] = tuple(x.numpy() for x in constants)
     types: tuple[TensorType, ...] = tuple(x.type for x in inputs)
-    return verify(Graph(types, arrays, nodes, tuple(number[id(x)] for x in outputs)), "trace")
+    graph = Graph(types, arrays, nodes, tuple(number[id(x)] for x in outputs))
+    return verify(graph, "trace"), places_of(made)
 
 
 def _node(x: Tensor, number: dict[int, int]) -> Node:

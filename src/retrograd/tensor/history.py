@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrograd.tensor.errors import DTypeError
+from retrograd.tensor.places import placed
 from retrograd.tensor.tensor import Tensor
 from retrograd.tensor.types import DType, TensorType
 
@@ -30,7 +31,7 @@ def apply(op: Op, *inputs: Tensor) -> Tensor:
     type = op.result_type(*[x.type for x in inputs])
     arrays = [x.array for x in inputs]
     if any(array is None for array in arrays):
-        return Tensor(type, None, op, inputs)
+        return placed(Tensor(type, None, op, inputs))
     with np.errstate(all="ignore"):
         # NumPy answers with scalars where a result has no axes; tensors hold arrays.
         array = np.asarray(op.evaluate(*arrays))
@@ -45,7 +46,7 @@ def promise(op: Op, *inputs: Tensor) -> Tensor:
     For constants that meet traced tensors: a program that stretches 0.9 to a matrix should hold
     one number, not the matrix.
     """
-    return Tensor(op.result_type(*[x.type for x in inputs]), None, op, inputs)
+    return placed(Tensor(op.result_type(*[x.type for x in inputs]), None, op, inputs))
 
 
 @contextmanager

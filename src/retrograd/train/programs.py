@@ -44,7 +44,9 @@ class Programs:
         last, model = self._last, self._models.get(key)
         if model is None:
             store = None if last is None else last.store
-            return Resident(self.step, self.state, as_tensors(batch), store=store)
+            # Not checked: training looks at its own steps, and can name the rows as well.
+            given = as_tensors(batch)
+            return Resident(self.step, self.state, given, store=store, is_checked=False)
         if last is not None:
             return model.twin(last.store)
         found = model.twin()
