@@ -56,52 +56,72 @@ class Traits(NamedTuple):
     work: float
 
 
+class Decision(NamedTuple):
+    """Whether a value gets a buffer, and why in a few words."""
+
+    is_stored: bool
+    reason: str
+
+
 def choose_stored(graph: Graph) -> frozenset[int]:
     """Return the values of nodes that get a buffer; outputs always do."""
+    return frozenset(value for value, own in decide(graph).items() if own.is_stored)
+
+
+def decide(graph: Graph) -> dict[int, Decision]:
+    """Return for each node's value whether it is stored; outputs always are."""
     traits = {
         value: traits_of(graph, value)
         for value in range(graph.first_node, graph.first_node + len(graph.nodes))
     }
-    costs, stored = _forward(graph, traits)
+    costs, forced = _forward(graph, traits)
+    decisions: dict[int, Decision] = {}
     readers: dict[int, list[Use]] = {}
     for value in reversed(traits):
         own = readers.get(value, [])
-        if value not in stored and not _is_inlined(graph, value, traits[value], own, costs[value]):
-            stored.add(value)
+        decision = decisions[value] = (
+            Decision(True, forced[value])
+            if value in forced
+            else _decide(graph, value, traits[value], own, costs[value])
+        )
         for use in traits[value].uses:
-            through = [Use(value, 1.0, False)] if value in stored else own
+            through = [Use(value, 1.0, False)] if decision.is_stored else own
             readers.setdefault(use.value, []).extend(
                 Use(root, times * use.times, is_factor or use.is_factor)
                 for root, times, is_factor in through
             )
-    return frozenset(stored)
+    return {value: decisions[value] for value in traits}
 
 
-def _forward(graph: Graph, traits: dict[int, Traits]) -> tuple[dict[int, int], set[int]]:
-    """Return what each value costs with all its producers, and what must be stored anyway."""
-    stored = {value for value in graph.outputs if value >= graph.first_node}
+def _forward(graph: Graph, traits: dict[int, Traits]) -> tuple[dict[int, int], dict[int, str]]:
+    """Return what each value costs with all its producers, and why some must be stored anyway."""
+    stored = {value: "it is an answer" for value in graph.outputs if value >= graph.first_node}
     costs: dict[int, int] = {}
     for value, own in traits.items():
         cost = own.cost + sum(
             costs.get(use.value, 0) for use in own.uses if use.value not in stored
         )
-        if own.must_store or cost > TOO_LARGE:
-            stored.add(value)
+        if own.must_store:
+            stored.setdefault(value, "nobody wants to add it up twice")
+        elif cost > TOO_LARGE:
+            stored.setdefault(value, "what is made from it would be too long")
         costs[value] = cost
     return costs, stored
 
 
-def _is_inlined(graph: Graph, value: int, traits: Traits, uses: Iterable[Use], cost: int) -> bool:
+def _decide(graph: Graph, value: int, traits: Traits, uses: Iterable[Use], cost: int) -> Decision:
     if traits.cost == 0:
-        return True
+        return Decision(False, "it computes nothing")
     roots, times = {use.value for use in uses}, [use.times for use in uses]
     if any(use.is_factor for use in uses):
-        return False
+        return Decision(True, "a sum of products reads it")
     if len(roots) > 1 and graph.type_of(value).dtype is DType.bool:
-        return False  # a byte is smaller than anything that it was made from
+        return Decision(True, "a byte is smaller than what it was made from")
     if len(roots) <= 1 and sum(times) <= 1:
-        return True
-    return cost <= 2 or (cost <= CHEAP and max(times, default=0) <= 1)
+        return Decision(False, "it is read once")
+    if cost <= 2 or (cost <= CHEAP and max(times, default=0) <= 1):
+        return Decision(False, "computing it again is cheap")
+    return Decision(True, "computing it again costs more than reading it")
 
 
 def traits_of(graph: Graph, value: int) -> Traits:
