@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrograd.compile import compile
 from retrograd.data import Table
 from retrograd.recipe.config import configure
 from retrograd.recipe.moment import last_state, moment_of
@@ -53,7 +54,7 @@ def test_replaying_meets_the_same_state(
     )  # fmt: skip
     begun = reopen(run(config, table, listen=listen).directory, table)
     moment = moment_of(begun, step=step)
-    after, _ = moment.job.step(moment.state, moment_batch(moment))
+    after, _ = compile(moment.job.step)(moment.state, moment_batch(moment))
     for name, x in leaves(after.params).items():
         assert np.array_equal(x.numpy(), states[step].params[name].numpy()), name
     assert moment.origin == f"exact (replayed, {step - 1} steps)"

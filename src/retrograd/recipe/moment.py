@@ -196,13 +196,13 @@ def _state_before(prepared: Prepared, step: int, epoch: int) -> TrainState:
         patience=None, tolerance=None,
     )  # fmt: skip
     config = dataclasses.replace(job.config, stopping=limits)
-    state = job.state
+    before: Started | StepDone | EpochDone | None = None
     for event in run_job(dataclasses.replace(job, config=config)):
         if isinstance(event, StepDone) and event.step == step:
             break
         if isinstance(event, Started | StepDone | EpochDone):
-            state = event.state
-    return state
+            before = event
+    return job.state if before is None else before.state
 
 
 def cell(table: Table, name: str, row: int) -> str:
