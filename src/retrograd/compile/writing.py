@@ -12,6 +12,8 @@ import enum
 from collections.abc import Callable, Iterator, Sequence
 
 from retrograd.compile.barrier import write_barrier
+from retrograd.compile.clock import read_clock
+from retrograd.compile.checking import verify_layout, verify_schedule
 from retrograd.compile.emitter import Buffer, Emitter
 from retrograd.compile.expressions import Interner
 from retrograd.compile.folding import write_fold
@@ -59,6 +61,7 @@ def write_program(
     that is safe, else copied when the step is over. ``profiled``, thread 0 adds up the clock ticks
     of each kernel, in the order of the schedule, in the table that a slot points to.
     """
+    verify_schedule(graph, schedule)
     thread, slots = Value("i64", "%thread"), Value("ptr", "%slots")
     text = Text(NAME, (thread, slots), fused=target.fused)
     errors = _slot(text, slots, Slot.errors, "ptr")
@@ -69,6 +72,7 @@ def write_program(
     moved = carry(graph, schedule, carried)
     outside = {*arguments(graph, carried), *moved.in_place}
     layout = lay_out(graph, schedule, emitter, outside)
+    verify_layout(graph, schedule, layout, outside)
     given = arguments(graph, carried)
     writer = _Writer(graph, schedule, emitter, layout, moved, given, thread, slots, is_parallel)
     if profiled:
@@ -200,7 +204,7 @@ class _Writer:
                 self._count(self.numbers[id(kernel)], start)
 
     def _clock(self) -> Value | None:
-        return None if self.profile is None else self.text.call("llvm.readcyclecounter", "i64")
+        return None if self.profile is None else read_clock(self.text)
 
     def _count(self, number: int, start: Value) -> None:
         """Add the ticks since a start to a kernel's, on the first thread."""
