@@ -72,14 +72,14 @@ def label_kernels(graph: Graph, schedule: Schedule, names: Names) -> tuple[str, 
     inside = [_inside(graph, kernel.values, stored) for kernel in kernels]
     times = Counter(value for values in inside for value in values)
     order = list(dict.fromkeys(label.layer for label in labels))
-    called = dict(zip(graph.outputs, names.outputs, strict=False))
+    ends = _soonest(graph, [(v, n.rpartition(".")[2]) for v, n in _outputs(graph, names)])
     texts = []
     for kernel, values in zip(kernels, inside, strict=True):
         own = [labels[v] for v in sorted(values) if v in stored or times[v] == 1]
         layers = sorted({each.layer for each in own} - {""}, key=order.index)
         if not layers:
-            given = (called[v].rpartition(".")[2] for v in kernel.values if v in called)
-            layers = list(dict.fromkeys(name for name in given if name))
+            made = (ends[v] for v in kernel.values)
+            layers = list(dict.fromkeys(f[1][0] for f in made if f and len(f[1]) == 1 and f[1][0]))
         phases = [phase for phase in PHASES if any(each.phase == phase for each in own)]
         texts.append(f"{_listed(layers)} {', '.join(phases)}".strip())
     return tuple(texts)
@@ -184,12 +184,26 @@ def _made_from(graph: Graph, leaf_of: dict[int, str]) -> list[Found | None]:
 
 def _makes(graph: Graph, names: Names, leaves: set[str]) -> list[Found | None]:
     """Return for each value the parameters whose new values or gradients it makes soonest."""
+    ends = [(value, _leaf_in(name, leaves)) for value, name in _outputs(graph, names)]
+    return _soonest(graph, [(value, layer_of(leaf)) for value, leaf in ends if leaf is not None])
+
+
+def _outputs(graph: Graph, names: Names) -> list[tuple[int, str]]:
+    return list(zip(graph.outputs, names.outputs, strict=False))
+
+
+def _leaf_in(name: str, leaves: set[str]) -> str | None:
+    """Return the leaf that an output is called after, as "0.optimizer.m.layers.0.weight" is."""
+    parts = name.split(".")
+    ends = (".".join(parts[i:]) for i in range(len(parts)))
+    return next((end for end in ends if end in leaves), None)
+
+
+def _soonest(graph: Graph, ends: Sequence[tuple[int, str]]) -> list[Found | None]:
+    """Return for each value what it makes soonest: the names of the nearest of some values."""
     found: list[Found | None] = [None] * (graph.first_node + len(graph.nodes))
-    for name, value in zip(names.outputs, graph.outputs, strict=False):
-        parts = name.split(".")
-        leaf = next((s for i in range(len(parts)) if (s := ".".join(parts[i:])) in leaves), None)
-        if leaf is not None:
-            found[value] = _nearer(found[value], (0, (layer_of(leaf),)))
+    for value, name in ends:
+        found[value] = _nearer(found[value], (0, (name,)))
     for i in range(len(graph.nodes) - 1, -1, -1):
         made = found[graph.first_node + i]
         if made is not None:

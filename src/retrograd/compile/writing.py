@@ -12,8 +12,8 @@ import enum
 from collections.abc import Callable, Iterator, Sequence
 
 from retrograd.compile.barrier import write_barrier
-from retrograd.compile.clock import read_clock
 from retrograd.compile.checking import verify_layout, verify_schedule
+from retrograd.compile.clock import read_clock
 from retrograd.compile.emitter import Buffer, Emitter
 from retrograd.compile.expressions import Interner
 from retrograd.compile.folding import write_fold
