@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from retrograd import nn, ops
+from retrograd.compile import compile
 from retrograd.data.batches import Batch
 from retrograd.explain import Explanation, explain_step
 from retrograd.explain.capture import Pass, capture
@@ -49,7 +50,7 @@ class Case:
 
     def metrics(self) -> dict[str, Any]:
         step = make_step(self.net, self.loss, self.optimizer, penalty=self.penalty)
-        return step(self.state, as_tensors(self.batch))[1]
+        return compile(step)(self.state, as_tensors(self.batch))[1]
 
 
 def targets_for(loss: Any, rows: int, outputs: int, generator: np.random.Generator) -> Any:

@@ -1,8 +1,8 @@
 """One training step with everything kept: what each layer got and gave, and every gradient.
 
 The forward pass is the network's own: each member of its containers is wrapped in a `Recorded`
-that calls it and remembers input and output. Nothing is run a second time and no random number is
-drawn, so every number is the one that training computes.
+that calls it and remembers input and output. Step and recording are one program, with the values
+that were asked for as its outputs, so every number is the one that training computes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from retrograd import nn, ops
 from retrograd.autodiff import Rules, gradients, watch
+from retrograd.compile import compile
 from retrograd.data.batches import Batch
 from retrograd.explain.recording import Trace, joined, recorded
 from retrograd.nn.containers import is_layer
@@ -25,6 +26,7 @@ from retrograd.optim import Optimizer
 from retrograd.tensor.errors import NonFiniteError
 from retrograd.tensor.history import differentiating
 from retrograd.tensor.tensor import Tensor, as_tensor, from_array
+from retrograd.train.batch import as_tensors
 from retrograd.train.state import TrainState
 from retrograd.tree import leaves, with_leaves
 
@@ -117,39 +119,79 @@ def capture(
     penalty: Penalty | None = None,
     rules: Rules | None = None,
 ) -> Pass:
-    """Run one training step eagerly, as `train.make_step` would, and keep everything.
+    """Run one training step, compiled as `train.make_step` is, with everything as its output.
 
-    Raises NonFiniteError if the loss is not a finite number: then there is nothing to add up.
+    The numbers are those of training, bit for bit: what a program is asked for besides does not
+    change what it computes. Raises NonFiniteError if the loss is not a finite number: then there is
+    nothing to add up.
     """
-    key = step_key(state)
-    forward = _forward(net, loss, state, state.params, batch, key, penalty)
-    _require_finite(forward.total)
-    visits, grads, at_predictions = _backward(forward, rules)
-    updated, optimizer_after = optimizer.update(grads, state.optimizer, state.params)
-    after = _forward(net, loss, state, updated, batch, key, penalty)
+    traces: list[Trace] = []
+
+    def everything(state: TrainState, batch: Batch) -> dict[str, Any]:
+        traces.clear()
+        return _record(net, loss, optimizer, state, batch, traces, penalty, rules)
+
+    found = compile(everything)(state, as_tensors(batch))
+    _require_finite(found["total"])
+    visits = [
+        _visit(trace, _settled(trace, net, state), numbers)
+        for trace, numbers in zip(traces, found["visits"], strict=True)
+    ]
     return Pass(
         net=net,
         loss_function=loss,
         batch=batch,
         step=int(state.step) + 1,
-        key=key,
+        key=found["key"],
         statistics=state.statistics,
-        visits=visits,
-        predictions=forward.predictions.numpy(),
-        at_predictions=at_predictions,
-        rows=_rows(loss, forward.predictions, batch),
-        loss=float(forward.loss.item()),
-        penalty=None if forward.penalty is None else float(forward.penalty.item()),
+        visits=tuple(_linked(visits, traces)),
+        predictions=found["predictions"].numpy(),
+        at_predictions=found["at_predictions"].numpy(),
+        rows=_rows(loss, found["predictions"], batch),
+        loss=float(found["loss"].item()),
+        penalty=None if penalty is None else float(found["penalty"].item()),
         params=state.params,
-        grads=grads,
+        grads=found["grads"],
         optimizer=optimizer,
         optimizer_before=state.optimizer,
-        optimizer_after=optimizer_after,
-        params_after=updated,
-        total_after=float(after.total.item()),
+        optimizer_after=found["optimizer"],
+        params_after=found["params"],
+        total_after=float(found["total_after"].item()),
         penalty_function=penalty,
         rules=rules,
     )
+
+
+def _record(
+    net: Any,
+    loss: Loss,
+    optimizer: Optimizer,
+    state: TrainState,
+    batch: Batch,
+    traces: list[Trace],
+    penalty: Penalty | None,
+    rules: Rules | None,
+) -> dict[str, Any]:
+    """Return every number of a step by name; ``traces`` gets what the layers saw."""
+    key = step_key(state)
+    forward = _forward(net, loss, state, state.params, batch, key, penalty)
+    visits, grads, at_predictions = _backward(forward, rules)
+    updated, optimizer_after = optimizer.update(grads, state.optimizer, state.params)
+    after = _forward(net, loss, state, updated, batch, key, penalty)
+    traces.extend(forward.traces)
+    return {
+        "key": key,
+        "predictions": forward.predictions,
+        "at_predictions": at_predictions,
+        "loss": forward.loss,
+        "penalty": forward.penalty,
+        "total": forward.total,
+        "visits": visits,
+        "grads": grads,
+        "params": updated,
+        "optimizer": optimizer_after,
+        "total_after": after.total,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,23 +230,34 @@ def _forward(
 
 def _backward(
     forward: _Forward, rules: Rules | None
-) -> tuple[tuple[Visit, ...], dict[str, Tensor], Numbers]:
+) -> tuple[list[dict[str, Any]], dict[str, Tensor], Tensor]:
     """Walk back once: return what layers saw, the gradients, and that at the predictions."""
     names, traces = list(forward.sources), forward.traces
     wanted = [forward.sources[name] for name in names]
     wanted += [forward.predictions, *(t.x for t in traces), *(t.y for t in traces)]
-    with differentiating():
-        one = from_array(np.ones((), forward.total.dtype.numpy))
-        found = gradients([forward.total], [one], wanted, rules)
-    arrays = [
-        np.zeros(x.shape, x.dtype.numpy) if g is None else g.numpy()
-        for x, g in zip(wanted, found, strict=True)
+    one = from_array(np.ones((), forward.total.dtype.numpy))
+    found = [
+        _zeros(x) if g is None else g
+        for x, g in zip(wanted, gradients([forward.total], [one], wanted, rules), strict=True)
     ]
-    grads = {name: from_array(g) for name, g in zip(names, arrays, strict=False)}
-    at_predictions, *rest = arrays[len(names) :]
+    grads = dict(zip(names, found, strict=False))
+    at_predictions, *rest = found[len(names) :]
     dx, dy = rest[: len(traces)], rest[len(traces) :]
-    visits = [_visit(*three) for three in zip(traces, dx, dy, strict=True)]
-    return tuple(_linked(visits, traces)), grads, at_predictions
+    visits = [_numbers(*three) for three in zip(traces, dx, dy, strict=True)]
+    return visits, grads, at_predictions
+
+
+def _numbers(trace: Trace, dx: Tensor, dy: Tensor) -> dict[str, Any]:
+    """Return everything of a visit that is a number."""
+    ones = from_array(np.ones(trace.y.shape, trace.y.dtype.numpy))
+    (slope,) = gradients([trace.y], [ones], [trace.x])
+    slope = _zeros(trace.x) if slope is None else slope
+    both = {"state": dict(trace.state), "key": trace.key}
+    return {"x": trace.x, "y": trace.y, "dx": dx, "dy": dy, "slope": slope, **both}
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return from_array(np.zeros(x.shape, x.dtype.numpy))
 
 
 def _linked(visits: list[Visit], traces: list[Trace]) -> Iterator[Visit]:
@@ -223,29 +276,20 @@ def _linked(visits: list[Visit], traces: list[Trace]) -> Iterator[Visit]:
         yield linked
 
 
-def _visit(trace: Trace, dx: Numbers, dy: Numbers) -> Visit:
-    ones = from_array(np.ones(trace.y.shape, trace.y.dtype.numpy))
-    (slope,) = gradients([trace.y], [ones], [trace.x])
-    return Visit(
-        path=trace.path,
-        layer=_settled(trace.layer),
-        x=trace.x.numpy(),
-        y=trace.y.numpy(),
-        dx=dx,
-        dy=dy,
-        slope=np.zeros_like(trace.x.numpy()) if slope is None else slope.numpy(),
-        state=trace.state,
-        key=trace.key,
-    )
+def _visit(trace: Trace, layer: Any, found: Mapping[str, Any]) -> Visit:
+    arrays = {name: found[name].numpy() for name in ("x", "y", "dx", "dy", "slope")}
+    return Visit(trace.path, layer, **arrays, state=found["state"], key=found["key"])
 
 
-def _settled(layer: Any) -> Any:
-    """Return the layer with leaves that remember no making."""
+def _settled(trace: Trace, net: Any, state: TrainState) -> Any:
+    """Return the layer with the numbers that it had in the step."""
+    layer = trace.layer
     if not is_layer(layer):
         return layer
     if isinstance(layer, nn.Residual):  # what is inside has visits of its own
         return nn.Residual(nn.identity)
-    return with_leaves(layer, {k: from_array(x.numpy()) for k, x in leaves(layer).items()})
+    known = leaves(with_leaves(net, {**state.params, **state.statistics}))
+    return with_leaves(layer, {name: known[joined(trace.path, name)] for name in leaves(layer)})
 
 
 def _rows(loss: Loss, predictions: Tensor, batch: Batch) -> Numbers | None:

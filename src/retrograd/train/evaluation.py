@@ -87,10 +87,17 @@ def make_validate(
     """
     predict = make_predict(net, batch_size=batch_size)
     given = {} if weights is None else {"weights": from_array(weights)}
+    compiled = compile(loss)
+    is_checked = False
 
     def validate(state: TrainState) -> dict[str, float]:
+        nonlocal is_checked
         predictions = predict(state, inputs)
-        value = loss(from_array(predictions), from_array(targets), **given)
+        seen = from_array(predictions), from_array(targets)
+        if not is_checked:  # losses check the values of labels only when they are not compiled
+            loss(*seen, **given)
+            is_checked = True
+        value = compiled(*seen, **given)
         found = metrics(predictions, targets) if metrics is not None else {}
         return {"validation_loss": float(value), **found}
 
