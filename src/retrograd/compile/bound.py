@@ -46,7 +46,7 @@ class Bound:
             self._table = Table(self._machine)
             self._input, self._output = room(given.type, 0), room(type, 1)
             self._table.bind(0, self._input)
-            self._table.bind(self._machine.graph.outputs[0], self._output)
+            self._table.bind(self._machine.signature.outputs[0], self._output)
             self._run = self._native
 
     def __call__(self, x: Array) -> Array:

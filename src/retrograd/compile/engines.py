@@ -11,6 +11,7 @@ import numpy as np
 from retrograd.compile.graph import Graph
 from retrograd.compile.machine import Machine, Table, aligned, contiguous, empty
 from retrograd.compile.program import Program
+from retrograd.compile.recall import Signature
 from retrograd.tensor.types import Array, TensorType
 
 LARGE = 2**16
@@ -105,7 +106,7 @@ class Native:
     def __init__(self, machine: Machine, store: Store) -> None:
         """Lay a machine's memory out, with its first inputs in a store."""
         self.machine, self._store = machine, store
-        graph, states = machine.graph, len(store.types)
+        graph, states = machine.signature, len(store.types)
         self._table = Table(machine)
         for value, array in enumerate(store.arrays):
             self._table.bind(value, array)
@@ -126,15 +127,15 @@ class Native:
     def memory(self) -> Memory:
         """What it works in."""
         machine = self.machine
-        arena = machine.layout.arena_bytes(machine.threads)
-        return _memory(machine.graph, len(self._store.types), arena)
+        arena = machine.signature.arena_bytes
+        return _memory(machine.signature, len(self._store.types), arena)
 
     def on(self, store: Store) -> Native:
         """Return the same program on another state."""
         return Native(self.machine, store)
 
     def _room(self, capacity: int) -> None:
-        graph = self.machine.graph
+        graph = self.machine.signature
         self._capacity = capacity
         if capacity > 1 or not self._places:
             self._places = [empty(_stacked(graph.inputs[v], capacity)) for v in self._inputs]
@@ -252,7 +253,7 @@ class Evaluated:
         return outputs[states:]
 
 
-def _memory(graph: Graph, states: int, arena: int) -> Memory:
+def _memory(graph: Graph | Signature, states: int, arena: int) -> Memory:
     parts = graph.inputs[:states], graph.inputs[states:], map(graph.type_of, graph.outputs[states:])
     state, batch, outputs = (sum(map(size_of, part)) for part in parts)
     return Memory(arena, state, batch, outputs)

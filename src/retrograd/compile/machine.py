@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from retrograd.compile import native, pool
+from retrograd.compile import native, pool, recall
 from retrograd.compile.expressions import Interner
 from retrograd.compile.graph import Graph
+from retrograd.compile.kernels import Schedule
+from retrograd.compile.layout import Layout
 from retrograd.compile.overwriting import Pair
+from retrograd.compile.recall import Signature
 from retrograd.compile.schedule import schedule
 from retrograd.compile.splitting import split_folds
 from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
-from retrograd.compile.text import module
+from retrograd.compile.text import Text, module
 from retrograd.compile.writing import NAME, Slot, arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array, TensorType
@@ -23,6 +28,16 @@ from retrograd.tensor.types import Array, TensorType
 PARALLEL_WORK = 5_000_000
 """Scalar operations of a run below which threads would wait longer than they work."""
 PAGE = 4096
+
+
+class Plan(NamedTuple):
+    """How a graph is run: what the stages before writing made of it."""
+
+    graph: Graph
+    interner: Interner
+    schedule: Schedule
+    pairs: tuple[Pair, ...]
+    threads: int
 
 
 class Machine:
@@ -37,49 +52,96 @@ class Machine:
         carried: Sequence[Pair] = (), *, profiled: bool = False,
     ) -> None:  # fmt: skip
         """Compile a graph for a target; small programs run on one thread, large ones on all."""
-        self.graph = split_folds(graph)
-        pairs = [(given, self.graph.outputs[output]) for given, output in carried]
-        interner = Interner()
-        planned = schedule(self.graph, interner)
-        self.threads = threads or _threads(self.graph)
-        is_parallel = self.threads > 1
-        text, self.layout = write_program(
-            self.graph, planned, interner, target, is_parallel, pairs, profiled
-        )
-        self.schedule, self.interner = planned, interner
-        self.library = native.load(module([text], target), target)
-        self._address = self.library.address(NAME)
-        self.values = arguments(self.graph, pairs)
+        self._asked = (graph, target, threads, tuple(carried), profiled)
+        key = recall.key_of(graph, target, threads, pool.usable_cores(), carried, profiled)
+        known = recall.read(key) if key is not None else None
+        library = native.recall(known.object, (NAME,)) if known is not None else None
+        if known is None or library is None:
+            known, library = self._compile()
+            if key is not None:
+                recall.write(key, known)
+        elif known.threads > 1 and pool.start(known.threads) < known.threads:
+            known, library = self._compile()
+        self.signature, self.library = known, library
+        self._address = library.address(NAME)
+        self.constants = [contiguous(c) for c in graph.constants]
         self._lock = threading.Lock()
-        self._own = self._new_table()
+        self._own = Table(self)
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """How the graph is run, stage by stage: planned anew where it was known from before."""
+        given, _, threads, carried, _ = self._asked
+        graph = split_folds(given)
+        interner = Interner()
+        pairs = tuple((i, graph.outputs[output]) for i, output in carried)
+        count = threads or _threads(graph)
+        return Plan(graph, interner, schedule(graph, interner), pairs, count)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that is run, its large sums split."""
+        return self.plan.graph
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its kernels, in groups and stages."""
+        return self.plan.schedule
+
+    @functools.cached_property
+    def _written(self) -> tuple[Text, Layout]:
+        plan, (_, target, _, _, profiled) = self.plan, self._asked
+        return write_program(
+            plan.graph, plan.schedule, plan.interner, target, plan.threads > 1, plan.pairs, profiled
+        )
+
+    @property
+    def text(self) -> Text:
+        """The native function as it was written."""
+        return self._written[0]
+
+    @property
+    def layout(self) -> Layout:
+        """Where values lie."""
+        return self._written[1]
+
+    def _compile(self) -> tuple[Signature, native.Library]:
+        plan, (text, layout), target = self.plan, self._written, self._asked[1]
+        graph = plan.graph
+        library = native.load(module([text], target), target)
+        outside = arguments(graph, plan.pairs)
+        types = {value: graph.type_of(value) for value in (*outside, *graph.outputs)}
+        kernels = sum(len(group.kernels) for group in plan.schedule.groups)
+        memory = (plan.threads, layout.thread_offset, layout.thread_bytes)
+        signature = Signature(
+            graph.inputs, graph.first_node, graph.outputs, outside, types, *memory, kernels,
+            library.key,
+        )  # fmt: skip
+        return signature, library
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the outputs for these inputs; raises IndexRangeError for an index out of range."""
-        graph, table = self.graph, self._own
-        held = [contiguous(a) for a in arrays]
-        values = {**dict(enumerate(held)), **table.constants}
-        for value in self.values[graph.first_node :]:
-            values[value] = empty(graph.type_of(value))
+        signature, table = self.signature, self._own
+        values = dict(enumerate([contiguous(a) for a in arrays] + self.constants))
+        for value in signature.arguments[signature.first_node :]:
+            values[value] = empty(signature.type_of(value))
         with self._lock:
-            for value in self.values:
+            for value in signature.arguments:
                 table.bind(value, values[value])
             self.run(table)
         seen: set[int] = set()
         outputs = []
-        for value in graph.outputs:
-            is_own = value >= graph.first_node and value not in seen
+        for value in signature.outputs:
+            is_own = value >= signature.first_node and value not in seen
             outputs.append(values[value] if is_own else values[value].copy())
             seen.add(value)
         return outputs
 
     def run(self, table: Table) -> None:
         """Run the program on what a table holds; raises IndexRangeError."""
-        pool.run(self._address, table.address, self.threads)
+        pool.run(self._address, table.address, self.signature.threads)
         if table.state[0]:
             table.refuse()
-
-    def _new_table(self) -> Table:
-        return Table(self)
 
 
 class Table:
@@ -87,10 +149,11 @@ class Table:
 
     def __init__(self, machine: Machine) -> None:
         """Make room for a machine's program."""
-        graph = machine.graph
-        self._slots = np.zeros(Slot.first_argument + 2 * len(machine.values), np.int64)
+        signature = machine.signature
+        places = signature.arguments
+        self._slots = np.zeros(Slot.first_argument + 2 * len(places), np.int64)
         self.address = self._slots.ctypes.data
-        self._arena = aligned(machine.layout.arena_bytes(machine.threads))
+        self._arena = aligned(signature.arena_bytes)
         # The words of a wrong index, then the barrier on a line of its own.
         self._words = aligned(256)
         self.state = self._words.view(np.int64)
@@ -98,14 +161,12 @@ class Table:
         self._slots[Slot.errors] = self._words.ctypes.data
         self._slots[Slot.barrier] = self._words.ctypes.data + 128
         self._slots[Slot.give_way] = pool.give_way()
-        self.ticks = np.zeros(sum(len(g.kernels) for g in machine.schedule.groups), np.int64)
+        self.ticks = np.zeros(signature.kernels, np.int64)
         self._slots[Slot.profile] = self.ticks.ctypes.data
-        self._slots[Slot.threads], self._slots[Slot.steps] = machine.threads, 1
-        self._place = {v: Slot.first_argument + 2 * i for i, v in enumerate(machine.values)}
+        self._slots[Slot.threads], self._slots[Slot.steps] = signature.threads, 1
+        self._place = {v: Slot.first_argument + 2 * i for i, v in enumerate(places)}
         self.held: dict[int, Array] = {}
-        first = len(graph.inputs)
-        self.constants = {first + i: contiguous(c) for i, c in enumerate(graph.constants)}
-        for value, constant in self.constants.items():
+        for value, constant in enumerate(machine.constants, len(signature.inputs)):
             self.bind(value, constant)
 
     def bind(self, value: int, array: Array, stride: int = 0) -> None:

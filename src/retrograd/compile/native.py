@@ -33,13 +33,15 @@ _PLAIN = re.compile(r"define [^@]*@([\w.]+)\(|declare [^@]*@llvm\.")
 class Library:
     """Native functions, ready to be called for as long as the library is referenced.
 
-    ``seconds`` is what it took to compile them, or to load them where ``is_cached``.
+    ``seconds`` is what it took to compile them, or to load them where ``is_cached``; ``key`` names
+    them in the cache.
     """
 
     names: tuple[str, ...]
     seconds: float
     is_cached: bool
     _code: Any = field(repr=False, compare=False)
+    key: str = ""
 
     def address(self, name: str) -> int:
         """Return where a function starts. Raises CompileError for one that is not defined here."""
@@ -95,6 +97,20 @@ def load(text: str, target: Target) -> Library:
         return found
 
 
+def recall(key: str, names: tuple[str, ...]) -> Library | None:
+    """Return the functions of an object that the cache has under a name, or None."""
+    session, start = _session(), time.perf_counter()
+    with session.lock:
+        found = session.libraries.get(key)
+        stored = cache.default().read(key) if found is None else None
+        if stored is not None:
+            with suppress(RuntimeError):
+                code = _link(stored, names)
+                found = Library(names, time.perf_counter() - start, True, code, key)
+                session.libraries[key] = found
+        return found
+
+
 @dataclass(frozen=True)
 class _Session:
     """What the threads of a process share: one compiles at a time, the others take its result."""
@@ -128,14 +144,14 @@ def _load(text: str, target: Target, key: str) -> Library:
     if stored is not None:
         with suppress(RuntimeError):
             code = _link(stored, names)
-            return Library(names, time.perf_counter() - start, True, code)
+            return Library(names, time.perf_counter() - start, True, code, key)
     try:
         compiled = _compile(text, target.cpu, target.features)
         code = _link(compiled, names)
     except RuntimeError as error:
         raise _refusal(str(error)) from error
     kept.write(key, compiled)
-    return Library(names, time.perf_counter() - start, False, code)
+    return Library(names, time.perf_counter() - start, False, code, key)
 
 
 def _key(text: str, target: Target) -> str:

@@ -214,8 +214,10 @@ def replace_loads(interner: Interner, e: Element, known: dict[int, Element]) -> 
 
     def visit(x: Element) -> Element:
         if id(x) not in done:
-            is_known = isinstance(x, Load) and x.source in known
-            done[id(x)] = known[x.source] if is_known else remake(interner, x, visit)
+            if isinstance(x, Load) and x.source in known:
+                done[id(x)] = known[x.source]
+            else:
+                done[id(x)] = remake(interner, x, visit)
         return done[id(x)]
 
     return visit(e)
