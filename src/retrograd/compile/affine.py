@@ -13,6 +13,9 @@ from typing import NamedTuple
 from retrograd.tensor.element import Element
 from retrograd.tensor.types import DType
 
+INT64 = (-(2**63), 2**63 - 1)
+"""The smallest and the largest int64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Affine(Element):

@@ -13,19 +13,16 @@ from typing import NamedTuple
 
 from retrograd.compile import instructions
 from retrograd.compile.affine import Affine
-from retrograd.compile.expressions import Interner, parts, walk
+from retrograd.compile.expressions import Interner, below, parts
 from retrograd.compile.functions import expand
+from retrograd.compile.indices import any_lane, checked_index, gather, whole_number
 from retrograd.compile.inlining import Rebuilder
 from retrograd.compile.products import flat_index
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
-from retrograd.compile.values import SCALARS, Integer, Value, lanes_of, mangled, scalar_of, vector
+from retrograd.compile.values import BYTES, MEMORY, SCALARS, Integer, Value, lanes_of, vector
 from retrograd.tensor.element import Call, Cast, Const, Element, Fold, Load, Select, Var
 from retrograd.tensor.types import DType, Shape
-
-MEMORY = {dtype: "i8" if dtype is DType.bool else scalar for dtype, scalar in SCALARS.items()}
-"""What a number is in memory."""
-BYTES = {dtype: 1 if dtype is DType.bool else dtype.numpy.itemsize for dtype in DType}
 
 
 class Buffer(NamedTuple):
@@ -117,11 +114,11 @@ class Emitter:
 
     def needs_care(self, e: Element) -> bool:
         """Return whether an element may be wrong to compute where its side is not taken."""
-        for x in reversed(walk(e)):
+        for x in below(e, lambda x: () if id(x) in self._careful else parts(x)):
             if id(x) not in self._careful:
                 own = isinstance(x, Call) and x.function == "checked_index"
                 own = own or (isinstance(x, Load) and not self._is_inside(x))
-                self._careful[id(x)] = own or any(self.needs_care(part) for part in parts(x))
+                self._careful[id(x)] = own or any(self._careful[id(part)] for part in parts(x))
         return self._careful[id(e)]
 
     def _is_inside(self, load: Load) -> bool:
@@ -133,15 +130,35 @@ class Emitter:
 
     def __call__(self, e: Element) -> Value:
         """Return the value of an element, a scalar or a vector."""
+        value = self._known(e)
+        if value is None:
+            # What it is made of comes first, in a loop: chains of thousands would end a recursion.
+            for x in below(e, self._to_do):
+                if self._known(x) is None:
+                    self._scopes[-1][id(x)] = self._written(x)
+            value = self._scopes[-1][id(e)]
+        return value
+
+    def _known(self, e: Element) -> Value | None:
         for scope in reversed(self._scopes):
             if id(e) in scope:
                 return scope[id(e)]
-        value = self._scopes[-1][id(e)] = self._written(e)
-        return value
+        return None
 
-    def as_vector(self, e: Element) -> Value:
-        """Return the value of an element in every lane."""
-        return self.splat(self(e))
+    def _to_do(self, e: Element) -> tuple[Element, ...]:
+        """Return what may be computed before an element, in its own scope and for all lanes."""
+        if self._known(e) is not None:
+            return ()
+        match e:
+            case Call():
+                return e.arguments
+            case Select():
+                sides = (x for x in (e.then, e.otherwise) if not self.needs_care(x))
+                return e.condition, *sides
+            case Cast() if not isinstance(e.value, Var | Affine):
+                return (e.value,)
+            case _:
+                return ()
 
     def splat(self, x: Value) -> Value:
         """Return a value in every lane, where there are lanes."""
@@ -153,7 +170,7 @@ class Emitter:
             case Const():
                 return self.text.constant(SCALARS[e.dtype], e.value)
             case Var() | Affine():
-                return self._whole_number(e)
+                return whole_number(self, e)
             case Load():
                 return self._load(e)
             case Call():
@@ -167,7 +184,7 @@ class Emitter:
             case _:
                 raise TypeError(f"{e!r} is no element")
 
-    def _alike(self, elements: Iterable[Element]) -> tuple[Value, ...]:
+    def alike(self, elements: Iterable[Element]) -> tuple[Value, ...]:
         """Return values that are all scalars or all vectors."""
         values = tuple(map(self, elements))
         is_vector = any(lanes_of(x.type) > 1 for x in values)
@@ -175,17 +192,17 @@ class Emitter:
 
     def _call(self, e: Call) -> Value:
         if e.function == "checked_index":
-            return self._checked(e)
+            return checked_index(self, e)
         expanded = expand(e.function, e.arguments)
         if expanded is not None:
             return self(Rebuilder(self.interner, self.interner.never)(expanded))
-        values = self._alike(e.arguments)
+        values = self.alike(e.arguments)
         type = vector(SCALARS[e.dtype], lanes_of(values[0].type))
         return instructions.write(self.text, e.function, values, type)
 
     def _cast(self, e: Cast) -> Value:
         if e.dtype is DType.int32 and isinstance(e.value, Var | Affine):
-            return self._whole_number(e.value, "i32")
+            return whole_number(self, e.value, "i32")
         value = self(e.value)
         type = vector(SCALARS[e.dtype], lanes_of(value.type))
         return instructions.cast(self.text, value, type)
@@ -217,73 +234,6 @@ class Emitter:
             value = self(side)
         self.taken = outer
         return value
-
-    # Indices
-
-    def _whole_number(self, e: Element, scalar: str = "i64") -> Value:
-        """Return an index: a scalar, or one number a lane where it depends on the lanes."""
-        text, s = self.text, self.interner.sum_of(e)
-        total: Value | None = None
-        lanes: Value | None = None
-        for atom, coefficient in s.terms:
-            if atom is self.vector:
-                steps = [coefficient * lane for lane in range(self.target.lanes)]
-                lanes = text.lanes(vector(scalar, self.target.lanes), steps)
-            base = self._atom(atom, scalar)
-            if coefficient != 1:
-                base = text.binary("mul", base, text.constant(base.type, coefficient))
-            if total is not None and lanes_of(base.type) != lanes_of(total.type):
-                base, total = self.splat(base), self.splat(total)
-            total = base if total is None else text.binary("add", total, base)
-        if total is None:
-            return text.constant(scalar, s.constant)
-        if s.constant:
-            total = text.binary("add", total, text.constant(total.type, s.constant))
-        return total if lanes is None else text.binary("add", self.splat(total), lanes)
-
-    def _atom(self, atom: Element, scalar: str) -> Value:
-        is_bound = isinstance(atom, Var)
-        value = self.text.integer(self.variables[atom]) if is_bound else self(atom)
-        if scalar == "i64":
-            return value
-        if not value.name.startswith("%"):
-            return self.text.constant(scalar, int(value.name))
-        return self.text.convert("trunc", value, vector(scalar, lanes_of(value.type)))
-
-    def _checked(self, e: Call) -> Value:
-        """Return an index that is in bounds; what is not is reported and becomes 0."""
-        text = self.text
-        index, length = self._alike(e.arguments)
-        wrong = text.compare("icmp uge", index, length)
-        if self.taken is not None:
-            taken = self.taken if lanes_of(wrong.type) == 1 else self.splat(self.taken)
-            if lanes_of(taken.type) > lanes_of(wrong.type):
-                taken = self._any(taken)
-            wrong = text.binary("and", wrong, taken)
-        if lanes_of(wrong.type) > 1 and self.count is not None:
-            wrong = text.binary("and", wrong, text.mask(self.target.lanes, self.count))
-        zero = text.constant(index.type, 0)
-        found = text.select(wrong, index, zero)
-        text.when(self._any(wrong), lambda: self._report(found, length))
-        return text.select(wrong, zero, index)
-
-    def _any(self, x: Value) -> Value:
-        if lanes_of(x.type) == 1:
-            return x
-        return self.text.call(f"llvm.vector.reduce.or.{mangled(x.type)}", "i1", x)
-
-    def _report(self, found: Value, length: Value) -> None:
-        """Write that there was a wrong index, which one, and the bound."""
-        text = self.text
-        if lanes_of(found.type) > 1:
-            # As unsigned numbers the negative ones are the largest: one of the wrong ones is told.
-            scalar = scalar_of(found.type)
-            name = f"llvm.vector.reduce.umax.{mangled(found.type)}"
-            found, length = text.call(name, scalar, found), text.extract(length, 0)
-        for place, value in enumerate((found, length), 1):
-            wide = value if value.type == "i64" else text.convert("sext", value, "i64")
-            text.store(wide, text.address(self.errors, place, "i64"), 8)
-        text.do(f"store atomic i64 1, {self.errors} release, align 8")
 
     # Memory
 
@@ -329,33 +279,16 @@ class Emitter:
         if stride == 0:
             pointer = self.place(e.source, position)
             if condition is not None:
-                pointer = text.select(self._any(condition), pointer, self.errors)
+                pointer = text.select(any_lane(self, condition), pointer, self.errors)
             value = text.load(memory, pointer, align)
         elif stride == 1 and condition is None:
             wide = vector(memory, self.target.lanes)
             value = text.load(wide, self.place(e.source, position), align, self.count)
         else:
-            value = self._gather(e, position, condition)
+            value = gather(self, e, position, condition)
         if dtype is DType.bool:
             return text.compare("icmp ne", value, text.constant(value.type, 0))
         return value
-
-    def _gather(self, e: Load, position: Element, condition: Value | None) -> Value:
-        """Return elements that lie anywhere, or those of some lanes only."""
-        text, lanes, buffer = self.text, self.target.lanes, self.buffers[e.source]
-        wide, pointers = vector(MEMORY[e.dtype], lanes), vector("ptr", lanes)
-        if buffer.first_row == 0:
-            start = buffer.pointer
-        else:
-            start = self.place(e.source, self.interner.constant(0, DType.int64))
-        offsets = self.splat(self._whole_number(position))
-        places = text.let(pointers, f"getelementptr {MEMORY[e.dtype]}, {start}, {offsets}")
-        mask = text.mask(lanes, lanes if self.count is None else self.count)
-        if condition is not None:
-            mask = text.binary("and", mask, self.splat(condition))
-        name = f"llvm.masked.gather.{mangled(wide)}.v{lanes}p0"
-        align = Value("i32", str(BYTES[e.dtype]))
-        return text.call(name, wide, places, align, mask, text.constant(wide, 0))
 
     def store(self, source: int, position: Element, value: Value) -> None:
         """Write a value where its lanes lie side by side, or a scalar."""

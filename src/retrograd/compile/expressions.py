@@ -8,14 +8,14 @@ decide, selects of a constant, folds of one element.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import numpy as np
 
-from retrograd.compile.affine import Affine, Range, Sum, range_of, signed64
+from retrograd.compile import rules
+from retrograd.compile.affine import INT64, Affine, Range, Sum, range_of, signed64
 from retrograd.tensor.conversion import cast_array
 from retrograd.tensor.element import (
-    COMPARISONS,
     Call,
     Cast,
     Const,
@@ -26,8 +26,6 @@ from retrograd.tensor.element import (
     Var,
 )
 from retrograd.tensor.types import DType
-
-_ARITHMETIC = frozenset({"add", "subtract", "multiply", "negative"})
 
 
 def identity(kind: str, dtype: DType) -> float | int:
@@ -40,7 +38,7 @@ def identity(kind: str, dtype: DType) -> float | int:
         return 0 if kind == "add" else 1
     if dtype.is_float:
         return -math.inf if kind == "maximum" else math.inf
-    limits = np.iinfo(dtype.numpy)
+    limits = np.iinfo(dtype.name)
     return int(limits.min if kind == "maximum" else limits.max)
 
 
@@ -149,7 +147,9 @@ class Interner:
             case Var():
                 return Range(0, self._extents[e] - 1)
             case Affine():
-                return range_of(Sum(e.terms, e.constant), self.range)
+                found = range_of(Sum(e.terms, e.constant), self.range)
+                # Beyond the ends of int64 it wraps around, and nothing is known any more.
+                return found if found is not None and found.within(*INT64) else None
             case Call(function="checked_index" | "remainder", arguments=(_, Const(value=n))):
                 return Range(0, max(int(n) - 1, 0)) if n > 0 else None
             case Call(function="floor_divide", arguments=(x, Const(value=n))) if n > 0:
@@ -158,90 +158,15 @@ class Interner:
             case _:
                 return None
 
-    def _arithmetic(self, function: str, x: Element, y: Element | None) -> Element | None:
-        first = self.sum_of(x)
-        if y is None:
-            return self.affine(Sum((), 0).combine(first, -1, self.number))
-        second = self.sum_of(y)
-        if function != "multiply":
-            return self.affine(first.combine(second, 1 if function == "add" else -1, self.number))
-        if isinstance(x, Const):
-            first, second = second, first
-        if second.terms:
-            return None
-        return self.affine(Sum((), 0).combine(first, second.constant, self.number))
-
-    def _division(self, function: str, x: Element, divisor: int) -> Element | None:
-        """Return a quotient or remainder by a positive constant, where ranges decide it."""
-        if self.range(x) is None or divisor <= 0:
-            return None
-        whole, rest = self.sum_of(x).divided(divisor)
-        left = range_of(rest, self.range)
-        if left is not None and left.within(0, divisor - 1):
-            return self.affine(whole if function == "floor_divide" else rest)
-        return None
-
     # Everything else
 
     def call(self, function: str, arguments: tuple[Element, ...], dtype: DType) -> Element:
         """Return a function of elements, simplified."""
-        simple = self._simplified(function, arguments)
+        simple = rules.simplified(self, function, arguments)
         if simple is not None:
             return simple
         key = ("call", function, dtype, *map(self.number, arguments))
         return self._make(key, lambda: Call(function, arguments, dtype))
-
-    def _simplified(self, function: str, arguments: tuple[Element, ...]) -> Element | None:
-        x, y = arguments[0], arguments[1] if len(arguments) == 2 else None
-        if x.dtype is DType.int64:
-            return self._whole(function, x, y)
-        if x.dtype is DType.bool and y is not None:
-            for one, other in ((x, y), (y, x)):
-                if isinstance(one, Const) and function == "bitwise_and":
-                    return other if one.value else one
-                if isinstance(one, Const) and function == "bitwise_or":
-                    return one if one.value else other
-        if x.dtype.is_float and isinstance(y, Const):
-            if function in ("multiply", "divide") and y.value == 1.0:
-                return x
-            if function == "divide" and abs(math.frexp(y.value)[0]) == 0.5:
-                # A power of two: its reciprocal is exact, and so is the product.
-                reciprocal = self.constant(1.0 / y.value, y.dtype)
-                return self.call("multiply", (x, reciprocal), x.dtype)
-        return None
-
-    def _whole(self, function: str, x: Element, y: Element | None) -> Element | None:
-        if function in _ARITHMETIC:
-            return self._arithmetic(function, x, y)
-        if y is None:
-            return None
-        if function in COMPARISONS:
-            return self._comparison(function, x, y)
-        if not isinstance(y, Const):
-            return None
-        n, own = int(y.value), self.range(x)
-        if function in ("floor_divide", "remainder"):
-            return self._division(function, x, n)
-        if function == "checked_index" and own is not None and own.within(0, n - 1):
-            return x
-        if function == "logical_right_shift" and own is not None and own.within(0, 2**n - 1):
-            return self.constant(0, DType.int64)
-        return None
-
-    def _comparison(self, function: str, x: Element, y: Element) -> Element | None:
-        """Return the answer where the range of x - y decides it."""
-        first, second = self.range(x), self.range(y)
-        if first is None or second is None:
-            return None
-        gap = range_of(self.sum_of(x).combine(self.sum_of(y), -1, self.number), self.range)
-        assert gap is not None
-        compare = getattr(np, function)
-        if gap.low == gap.high or not gap.low <= 0 <= gap.high:
-            return self.constant(bool(compare(gap.low, 0)), DType.bool)
-        if function in ("equal", "not_equal"):
-            return None
-        answers = {bool(compare(end, 0)) for end in (gap.low, 0, gap.high)}
-        return self.constant(answers.pop(), DType.bool) if len(answers) == 1 else None
 
     def select(self, condition: Element, then: Element, otherwise: Element) -> Element:
         """Return a select; one side of it where the condition is known or both are equal."""
@@ -328,6 +253,21 @@ def walk(e: Element) -> list[Element]:
             found[id(x)] = x
             stack.extend(reversed(parts(x)))
     return list(found.values())
+
+
+def below(e: Element, parts: Callable[[Element], Iterable[Element]]) -> Iterator[Element]:
+    """Yield what an element is made of, each once and after its own parts, and last itself."""
+    seen: set[int] = set()
+    stack = [(e, iter(parts(e)))]
+    while stack:
+        x, rest = stack[-1]
+        part = next(rest, None)
+        if part is None:
+            stack.pop()
+            yield x
+        elif id(part) not in seen:
+            seen.add(id(part))
+            stack.append((part, iter(parts(part))))
 
 
 def folds_in(e: Element) -> list[Fold]:

@@ -7,12 +7,13 @@ from collections.abc import Container
 from typing import NamedTuple
 
 from retrograd.compile.contraction import scratch_bytes, tile_rows
-from retrograd.compile.emitter import BYTES, Emitter
+from retrograd.compile.emitter import Emitter
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.memory import Arena, Request, plan
 from retrograd.compile.products import product_plan
 from retrograd.compile.schedule import reads_of
+from retrograd.compile.values import BYTES
 from retrograd.compile.walks import lanes_axis, product_of, vectors_together
 from retrograd.tensor.types import TensorType
 

@@ -202,8 +202,10 @@ def _may_host(builder: _Builder, host: Kernel, kernel: Kernel, reads: list[Load]
         return False
     if any(folds_in(output.element) for output in host.outputs):
         return bool(own) and product_plan(builder.interner, builder.graph, host) is not None
+    if own:
+        return True
     given = {id(load) for output in host.outputs for load in loads_in(output.element)}
-    return bool(own) or any(id(load) in given for load in reads)
+    return any(id(load) in given for load in reads)
 
 
 def replace_loads(interner: Interner, e: Element, known: dict[int, Element]) -> Element:

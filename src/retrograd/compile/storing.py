@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from retrograd.compile.expressions import loads_in, parts
+from retrograd.compile.expressions import below, loads_in, parts
 from retrograd.compile.graph import Graph
 from retrograd.tensor.element import (
     BufferReader,
@@ -31,6 +31,8 @@ CHEAP = 4
 """Computing so much again costs about what reading a buffer does."""
 TOO_LARGE = 500
 """What one element may cost at most before a part of it is stored: code has to stay small."""
+DEEPEST = 100
+"""So many parts may be made of each other: they are taken over by recursion, which Python ends."""
 
 _COSTS = {
     **dict.fromkeys(("exp", "log", "tanh", "expm1", "log1p"), 20),
@@ -48,12 +50,13 @@ class Use(NamedTuple):
 
 
 class Traits(NamedTuple):
-    """What matters of an op's answer: work an element, sums and loops in it, and its reads."""
+    """What matters of an op's answer: work an element, sums and loops in it, reads, and depth."""
 
     cost: int
     must_store: bool
     uses: tuple[Use, ...]
     work: float
+    depth: int
 
 
 class Decision(NamedTuple):
@@ -97,13 +100,14 @@ def _forward(graph: Graph, traits: dict[int, Traits]) -> tuple[dict[int, int], d
     """Return what each value costs with all its producers, and why some must be stored anyway."""
     stored = {value: "it is an answer" for value in graph.outputs if value >= graph.first_node}
     costs: dict[int, int] = {}
+    depths: dict[int, int] = {}
     for value, own in traits.items():
-        cost = own.cost + sum(
-            costs.get(use.value, 0) for use in own.uses if use.value not in stored
-        )
+        inlined = [use.value for use in own.uses if use.value not in stored]
+        depths[value] = own.depth + max((depths.get(i, 0) for i in inlined), default=0)
+        cost = own.cost + sum(costs.get(i, 0) for i in inlined)
         if own.must_store:
             stored.setdefault(value, "nobody wants to add it up twice")
-        elif cost > TOO_LARGE:
+        elif cost > TOO_LARGE or depths[value] > DEEPEST:
             stored.setdefault(value, "what is made from it would be too long")
         costs[value] = cost
     return costs, stored
@@ -132,11 +136,19 @@ def traits_of(graph: Graph, value: int) -> Traits:
     answer = node.op.lower(node.type, index, *readers)
     if isinstance(answer, Loops):
         reads = dict.fromkeys(source for s in answer.body for source in _sources(s) if source >= 0)
-        return Traits(TOO_LARGE, True, tuple(Use(i, 2.0, False) for i in reads), 1.0)
+        return Traits(TOO_LARGE, True, tuple(Use(i, 2.0, False) for i in reads), 1.0, 1)
     walk = _Walk(graph, max(node.type.size, 1))
     walk.visit(answer, 1, False)
     uses = tuple(Use(i, times, i in walk.factors) for i, times in walk.times.items())
-    return Traits(walk.cost, walk.has_fold, uses, walk.work)
+    return Traits(walk.cost, walk.has_fold, uses, walk.work, _depth(answer))
+
+
+def _depth(e: Element) -> int:
+    """Return how many parts are made of each other, at most."""
+    depths: dict[int, int] = {}
+    for x in below(e, parts):
+        depths[id(x)] = 1 + max((depths[id(part)] for part in parts(x)), default=0)
+    return depths[id(e)]
 
 
 class _Walk:

@@ -30,6 +30,9 @@ SCALARS = {
     DType.bool: "i1",
 }
 """The type that a number has in a register; in memory a bool is a byte."""
+MEMORY = {dtype: "i8" if dtype is DType.bool else scalar for dtype, scalar in SCALARS.items()}
+"""The type that a number has in memory."""
+BYTES = {dtype: 1 if dtype is DType.bool else dtype.numpy.itemsize for dtype in DType}
 
 
 def vector(scalar: str, lanes: int) -> str:

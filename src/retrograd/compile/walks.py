@@ -9,14 +9,14 @@ from typing import NamedTuple
 from retrograd.compile import instructions
 from retrograd.compile.contraction import Operand, Product, write_product
 from retrograd.compile.contraction_tile import Prelude
-from retrograd.compile.emitter import BYTES, MEMORY, Emitter
+from retrograd.compile.emitter import Emitter
 from retrograd.compile.expressions import folds_in, loads_in, walk
 from retrograd.compile.folding import runs_along
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
 from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan, strides
 from retrograd.compile.text import Text
-from retrograd.compile.values import SCALARS, Integer, Value, vector
+from retrograd.compile.values import BYTES, MEMORY, SCALARS, Integer, Value, vector
 from retrograd.tensor.element import OUTPUT, Const, For, Load, Store, Var
 
 ROLLED = 10
@@ -195,12 +195,13 @@ class Walker(NamedTuple):
             for load in loads_in(output.element)
             if load.index == kernel.variables
         }
-        if len(loads) < 2 or plan.row is None:
+        moving = plan.row
+        if len(loads) < 2 or moving is None:
             return None
 
         def fetch(row: Integer, column: Integer, height: int, width: int) -> None:
             for source, load in loads.items():
-                with emitter.scope({plan.column: column, plan.row: row}):
+                with emitter.scope({plan.column: column, moving: row}):
                     start = emitter.place(source, flat(emitter.interner, self.graph, load))
                 size = BYTES[load.dtype]
                 pitch = strides(emitter.buffers[source].shape)[-2] * size

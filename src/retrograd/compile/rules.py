@@ -1,0 +1,110 @@
+"""Rules: what a function of elements becomes where that keeps every bit."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrograd.compile.affine import Sum, range_of
+from retrograd.tensor.element import COMPARISONS, Const, Element
+from retrograd.tensor.types import DType
+
+if TYPE_CHECKING:
+    from retrograd.compile.expressions import Interner
+
+_ARITHMETIC = frozenset({"add", "subtract", "multiply", "negative"})
+
+
+def simplified(interner: Interner, function: str, arguments: tuple[Element, ...]) -> Element | None:
+    """Return the simpler element that a call becomes, or None if it stays what it is."""
+    x, y = arguments[0], arguments[1] if len(arguments) == 2 else None
+    if x.dtype is DType.int64:
+        return _whole(interner, function, x, y)
+    if x.dtype is DType.bool and y is not None:
+        for one, other in ((x, y), (y, x)):
+            if isinstance(one, Const) and function == "bitwise_and":
+                return other if one.value else one
+            if isinstance(one, Const) and function == "bitwise_or":
+                return one if one.value else other
+    if x.dtype.is_float and isinstance(y, Const):
+        if function in ("multiply", "divide") and y.value == 1.0:
+            return x
+        if function == "divide" and _has_exact_reciprocal(y):
+            reciprocal = interner.constant(1.0 / y.value, y.dtype)
+            return interner.call("multiply", (x, reciprocal), x.dtype)
+    return None
+
+
+def _has_exact_reciprocal(y: Const) -> bool:
+    """Return whether dividing by it is multiplying by another float, bit for bit.
+
+    So it is for powers of two, but for subnormal ones: what is 1 over them is too large.
+    """
+    smallest = float(np.finfo(y.dtype.name).smallest_normal)
+    return abs(math.frexp(y.value)[0]) == 0.5 and abs(y.value) >= smallest
+
+
+def _whole(interner: Interner, function: str, x: Element, y: Element | None) -> Element | None:
+    if function in _ARITHMETIC:
+        return _arithmetic(interner, function, x, y)
+    if y is None:
+        return None
+    if function in COMPARISONS:
+        return _comparison(interner, function, x, y)
+    if not isinstance(y, Const):
+        return None
+    n, own = int(y.value), interner.range(x)
+    if function in ("floor_divide", "remainder"):
+        return _division(interner, function, x, n)
+    if function == "checked_index" and own is not None and own.within(0, n - 1):
+        return x
+    if function == "logical_right_shift" and own is not None and own.within(0, 2**n - 1):
+        return interner.constant(0, DType.int64)
+    return None
+
+
+def _arithmetic(interner: Interner, function: str, x: Element, y: Element | None) -> Element | None:
+    first = interner.sum_of(x)
+    if y is None:
+        return interner.affine(Sum((), 0).combine(first, -1, interner.number))
+    second = interner.sum_of(y)
+    if function != "multiply":
+        return interner.affine(
+            first.combine(second, 1 if function == "add" else -1, interner.number)
+        )
+    if isinstance(x, Const):
+        first, second = second, first
+    if second.terms:
+        return None
+    return interner.affine(Sum((), 0).combine(first, second.constant, interner.number))
+
+
+def _division(interner: Interner, function: str, x: Element, divisor: int) -> Element | None:
+    """Return a quotient or remainder by a positive constant, where ranges decide it."""
+    if interner.range(x) is None or divisor <= 0:
+        return None
+    whole, rest = interner.sum_of(x).divided(divisor)
+    left = range_of(rest, interner.range)
+    if left is not None and left.within(0, divisor - 1):
+        return interner.affine(whole if function == "floor_divide" else rest)
+    return None
+
+
+def _comparison(interner: Interner, function: str, x: Element, y: Element) -> Element | None:
+    """Return the answer where the range of x - y decides it."""
+    first, second = interner.range(x), interner.range(y)
+    if first is None or second is None:
+        return None
+    gap = range_of(
+        interner.sum_of(x).combine(interner.sum_of(y), -1, interner.number), interner.range
+    )
+    assert gap is not None
+    compare = getattr(np, function)
+    if gap.low == gap.high or not gap.low <= 0 <= gap.high:
+        return interner.constant(bool(compare(gap.low, 0)), DType.bool)
+    if function in ("equal", "not_equal"):
+        return None
+    answers = {bool(compare(end, 0)) for end in (gap.low, 0, gap.high)}
+    return interner.constant(answers.pop(), DType.bool) if len(answers) == 1 else None
