@@ -18,6 +18,9 @@ REDRAW_SECONDS = 0.25
 PLAIN_SECONDS = 2.0
 """Shortest time between two plain lines, so that a log of a thousand short epochs stays short."""
 
+PACE_SECONDS = 0.25
+"""Seconds of steps, compiling not the least of them, after which the run's length is foretold."""
+
 _BAR = 14
 _COURSE = 24
 _MOST_METRICS = 4
@@ -49,6 +52,7 @@ class TrainingView:
         self._best: EpochDone | None = None
         self._unsaid: EpochDone | None = None
         self._rows, self._steps, self._since = 0, 0, clock()
+        self._has_foretold = False
 
     def __enter__(self) -> TrainingView:
         if self._output.is_live:
@@ -85,6 +89,8 @@ class TrainingView:
             case StepDone():
                 self._rows += event.rows
                 self._steps += 1
+                if self._live is None and not self._has_foretold:
+                    self._foretell(event)
                 if self._live is not None and self._is_due(REDRAW_SECONDS):
                     self._draw(event)
             case EpochDone():
@@ -95,6 +101,21 @@ class TrainingView:
                     self._say(event)
             case _:
                 pass  # the verb says why training stopped, after the view is gone
+
+    def _foretell(self, event: StepDone) -> None:
+        """Say how long the run will take at most, once the first steps have shown their pace."""
+        seconds, limits = self._clock() - self._since, self._limits
+        if seconds < PACE_SECONDS:
+            return
+        self._has_foretold = True
+        pace = seconds / self._steps
+        ends = self._ends(event, seconds, pace)
+        left = min((left for _, left in ends), default=0.0)
+        if left > PLAIN_SECONDS:
+            steps = f"{limits.steps:,} steps of " if limits.steps else ""
+            self._output.talk(
+                f"time      at most {_clock_words(seconds + left)}: {steps}{number(1000 * pace)} ms"
+            )
 
     def _is_due(self, seconds: float) -> bool:
         now = self._clock()

@@ -27,6 +27,10 @@ VERBS = {
         "runs/digits-1 --row 17",
     ),
     "check": ("Check your network's gradients against finite differences.", "runs/digits-1"),
+    "bench": (
+        "Measure this machine, or profile a run's training step kernel by kernel.",
+        "--profile runs/digits-1",
+    ),
     "ops": ("List every operation with its formula and its derivative.", "matmul"),
 }
 """What each verb does, and an example of what to give it."""

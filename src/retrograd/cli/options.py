@@ -108,6 +108,9 @@ class TrainOptions:
         float | None,
         _flag(STOPPING, "Relative change of the loss below which it has converged."),
     ] = None
+    memory: Annotated[
+        str | None, _flag(STOPPING, "Refuse a run whose plan takes more: 500MB or 2GB.")
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by the recipe's names."""

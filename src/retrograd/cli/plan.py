@@ -21,6 +21,7 @@ MOST_LINES = 24
 def tell_plan(prepared: Prepared, output: Output) -> None:
     """Say what was understood of the table, how rows are parted, and what will be trained."""
     from retrograd.data import describe
+    from retrograd.recipe.footprint import words_of
 
     schema, split = prepared.schema, prepared.split
     output.wrap(
@@ -38,7 +39,11 @@ def tell_plan(prepared: Prepared, output: Output) -> None:
     output.wrap(f"network   {network_in_words(prepared)}", indent=10)
     output.wrap(f"training  {training_in_words(prepared)}", indent=10)
     needs = prepared.footprint
-    output.wrap(f"memory    {_bytes(needs.total)}, of it {_bytes(needs.data)} data", indent=10)
+    output.wrap(
+        f"memory    {words_of(needs.total)}: {words_of(needs.training)} for the states, "
+        f"{words_of(needs.batch)} for a step, {words_of(needs.data)} for the data",
+        indent=10,
+    )
     for note in prepared.notes:
         output.wrap(f"note      {note}", indent=10)
     if prepared.directory is not None:
@@ -130,9 +135,3 @@ def limits_of(prepared: Prepared) -> Limits:
         steps if stopping.epochs or stopping.steps else None,
         seconds(stopping.time) if stopping.time else None,
     )
-
-
-def _bytes(count: int) -> str:
-    units = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-    size, unit = next((u for u in units if count >= u[0]), (1.0, "bytes"))
-    return f"{count / size:.{0 if size == 1 else 1}f} {unit}"

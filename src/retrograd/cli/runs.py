@@ -13,9 +13,31 @@ if TYPE_CHECKING:
 
 def open_either(path: Path) -> Run | Model:
     """Return the run of a directory or the model of a file; raises InputError for neither."""
+    from retrograd.api.front import load
+
+    _require_path(path)
+    if path.is_dir():
+        _require_model(path)
+    return load(path)
+
+
+def require_run(path: Path) -> None:
+    """Raise InputError unless a path is a directory that a run was begun in, finished or not."""
+    from retrograd.tensor.errors import InputError
+
+    _require_path(path)
+    if not path.is_dir() or not (path / "config.toml").exists():
+        kind = "directory" if path.is_dir() else "file"
+        raise InputError(
+            f"opening {str(path)!r}",
+            f"it is a {kind}, but no run: it has no config.toml",
+            "give the directory that train printed",
+        )
+
+
+def _require_path(path: Path) -> None:
     import difflib
 
-    from retrograd.api.front import load
     from retrograd.tensor.errors import InputError
 
     if not path.exists():
@@ -28,9 +50,6 @@ def open_either(path: Path) -> Run | Model:
             if near
             else "give the directory that train printed",
         )
-    if path.is_dir():
-        _require_model(path)
-    return load(path)
 
 
 def _require_model(directory: Path) -> None:

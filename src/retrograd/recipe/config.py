@@ -120,6 +120,7 @@ class StoppingConfig:
 
     `patience` is epochs without improvement of the validation loss, after which the best weights
     return. `tolerance` is the relative change of the training loss below which it has converged.
+    `memory` ("2GB") is what the run may hold: one whose plan takes more is refused.
     """
 
     epochs: int | None = None
@@ -128,6 +129,7 @@ class StoppingConfig:
     until: str | None = None
     patience: int | None = None
     tolerance: float | None = None
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         """Check ranges, and that the time and the condition can be read."""
@@ -138,6 +140,8 @@ class StoppingConfig:
             seconds(self.time)
         if self.until is not None:
             until(self.until)
+        if self.memory is not None:
+            bytes_of(self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +232,20 @@ def seconds(text: str) -> float:
             f"time={text!r}", "it is not a length of time", 'write "90s", "5m" or "1h"'
         )
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def bytes_of(text: str) -> int:
+    """Return an amount of memory in bytes; raises InputError if it cannot be read.
+
+    >>> bytes_of("2GB"), bytes_of("1.5 MB"), bytes_of("100kB")
+    (2000000000, 1500000, 100000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG])B\s*", text)
+    if found is None or float(found[1]) == 0:
+        raise InputError(
+            f"memory={text!r}", "it is not an amount of memory", 'write "500MB" or "2GB"'
+        )
+    return int(float(found[1]) * {"k": 10**3, "M": 10**6, "G": 10**9}[found[2]])
 
 
 def _require_range(name: str, value: float | None, low: float, high: float) -> None:

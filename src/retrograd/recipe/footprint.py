@@ -6,6 +6,7 @@ import os
 from itertools import pairwise
 from typing import NamedTuple
 
+from retrograd.compile.engines import Memory
 from retrograd.recipe.config import Config
 from retrograd.recipe.network import Size
 from retrograd.tensor.errors import InputError
@@ -15,7 +16,7 @@ _SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "l
 
 
 class Footprint(NamedTuple):
-    """Bytes: the weights with gradients and optimizer state, one batch's activations, the data."""
+    """Bytes: the weights alone, the states, everything else that a step works in, the data."""
 
     parameters: int
     training: int
@@ -28,8 +29,43 @@ class Footprint(NamedTuple):
         return self.training + self.batch + self.data
 
 
+def planned(memory: Memory, parameters: int, data: int) -> Footprint:
+    """Return what a run takes by the plan of its step's program: exact, and known before it runs.
+
+    The state stands there three times: in the program, as the copy that explains failures, and as
+    the best so far. ``parameters`` are numbers, ``data`` bytes.
+    """
+    step = memory.arena + memory.batch + memory.outputs
+    return Footprint(parameters * _NUMBER, 3 * memory.state, step, data)
+
+
+def require_limit(needed: Footprint, limit: int) -> None:
+    """Raise InputError if a run takes more than the memory that it is given.
+
+    Here is the place to compute values anew instead of keeping them, before refusing.
+    """
+    if needed.total > limit:
+        raise InputError(
+            f"training in {words_of(limit)}",
+            f"it takes {words_of(needed.total)}: {words_of(needed.training)} for the states, "
+            f"{words_of(needed.batch)} for a step, {words_of(needed.data)} for the data",
+            "give more memory, a smaller batch_size, or smaller hidden layers",
+        )
+
+
+def words_of(count: int) -> str:
+    """Return an amount of memory in words.
+
+    >>> words_of(12), words_of(1_500_000)
+    ('12 bytes', '1.5 MB')
+    """
+    units = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+    size, unit = next((u for u in units if count >= u[0]), (1.0, "bytes"))
+    return f"{count / size:.{0 if size == 1 else 1}f} {unit}"
+
+
 def footprint(config: Config, size: Size, table_bytes: int = 0) -> Footprint:
-    """Return what a chosen config takes, from its sizes alone.
+    """Return about what a chosen config takes, from its sizes alone: asked before it is built.
 
     Weights stand there three times (they, their gradients, the best so far), and the optimizer adds
     its slots; activations stand there about four times, forward and backward.

@@ -23,8 +23,8 @@ from retrograd.data import (
     split_table,
 )
 from retrograd.data.columns import Rows
-from retrograd.recipe.config import Config, DataConfig
-from retrograd.recipe.footprint import Footprint, footprint
+from retrograd.recipe.config import Config, DataConfig, bytes_of
+from retrograd.recipe.footprint import Footprint, planned, require_limit
 from retrograd.recipe.training import Job, Part, make_job
 from retrograd.tensor.errors import InputError
 from retrograd.train.state import count_parameters
@@ -55,8 +55,10 @@ class Prepared:
 
     @property
     def footprint(self) -> Footprint:
-        """What training holds in memory, in bytes."""
-        return footprint(self.job.config, self.job.size, self.table.memory)
+        """What training holds in memory, in bytes, by the plan of its program."""
+        parts = [self.job.train, *([self.job.validation] if self.job.validation else [])]
+        data = sum(part.inputs.nbytes + part.targets.nbytes for part in parts)
+        return planned(self.job.memory, self.parameters, data + self.table.memory)
 
 
 def prepare(
@@ -90,6 +92,13 @@ def prepare(
     job = make_job(config, max(len(schema.classes), 1), train, validation)
     notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
+
+
+def require_room(prepared: Prepared) -> None:
+    """Raise InputError if the config limits the memory and the plan takes more."""
+    limit = prepared.config.stopping.memory
+    if limit is not None:
+        require_limit(prepared.footprint, bytes_of(limit))
 
 
 def read_source(data: DataConfig) -> Table:

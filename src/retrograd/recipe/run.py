@@ -15,7 +15,7 @@ import numpy as np
 from retrograd.data import Schema, Split, Table, row_hashes, rows_digest
 from retrograd.recipe.config import Config, configure, option_homes
 from retrograd.recipe.model import Model, save_model
-from retrograd.recipe.prepare import Prepared, prepare, read_source, run_name
+from retrograd.recipe.prepare import Prepared, prepare, read_source, require_room, run_name
 from retrograd.recipe.toml import read_config, to_toml
 from retrograd.recipe.training import require_known_metric, run_job, trained_network
 from retrograd.tensor.errors import DataError, FileFormatError, InputError, NonFiniteError
@@ -60,6 +60,7 @@ def run(
     """
     prepared = prepare(config, table)
     require_known_metric(prepared.job)
+    require_room(prepared)
     name = config.name or run_name(config.data.source)
     with create_run(config.directory, name) as home:
         prepared = dataclasses.replace(prepared, directory=home.root)
@@ -78,7 +79,7 @@ def resume(
     """Go on with a run from its newest checkpoint, bit for bit as if it had never stopped.
 
     ``table`` is needed if the run was trained from a table in memory. ``stopping`` sets new limits
-    (epochs, steps, time, until, patience, tolerance); the learning rate's schedule stays.
+    (epochs, steps, time, until, patience, tolerance, memory); the learning rate's schedule stays.
 
     Raises InputError if there is no such run, or another process writes to it, DataError if the
     data changed, FileFormatError if its files are damaged.
@@ -88,6 +89,7 @@ def resume(
         limits = _with_limits(prepared.config, stopping)
         job = dataclasses.replace(prepared.job, config=limits)
         prepared = dataclasses.replace(prepared, config=limits, job=job)
+        require_room(prepared)
         return _train(home, prepared, home.resume(), listen, should_stop)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd import ops, optim
+from retrograd.compile.engines import Memory
 from retrograd.compile.threads import one_blas_thread
 from retrograd.data import Batch, batch_rows, batches
 from retrograd.optim import Optimizer
@@ -25,11 +26,13 @@ from retrograd.recipe.network import (
     choose,
 )
 from retrograd.tensor.types import Array, dtype_of
+from retrograd.train.batch import read_batch
 from retrograd.train.checkpoint import Checkpoint, SavedCheckpoint
 from retrograd.train.evaluation import make_validate
 from retrograd.train.fit import Events, fit
 from retrograd.train.metrics import classification_metrics, regression_metrics
 from retrograd.train.plan import Validate
+from retrograd.train.programs import Programs
 from retrograd.train.state import TrainState
 from retrograd.train.step import initial_state, make_step, network
 from retrograd.train.stopping import (
@@ -75,6 +78,15 @@ class Job:
     optimizer: Optimizer
     step: Callable[..., Any]
     state: TrainState
+    programs: Programs
+
+    @property
+    def memory(self) -> Memory:
+        """The bytes that a step works in, as its program is laid out; it is compiled for that."""
+        part, size = self.train, self.config.optimization.batch_size
+        weights = None if part.weights is None else part.weights[:size]
+        batch = Batch(part.inputs[:size], part.targets[:size], weights)
+        return self.programs.find(read_batch(batch)[0], batch).memory
 
 
 def make_job(config: Config, outputs: int, train: Part, validation: Part | None) -> Job:
@@ -90,7 +102,8 @@ def make_job(config: Config, outputs: int, train: Part, validation: Part | None)
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))
     state = initial_state(net, optimizer, ops.fold_in(ops.key(config.seed), 1))
     step = make_step(net, loss, optimizer)
-    return Job(config, size, train, validation, net, loss, optimizer, step, state)
+    programs = Programs(step, state)
+    return Job(config, size, train, validation, net, loss, optimizer, step, state, programs)
 
 
 def planned_steps(config: Config, rows: int) -> int:
@@ -141,6 +154,7 @@ def run_job(
             should_stop=should_stop,
             feature_names=feature_names,
             row_numbers=row_numbers,
+            programs=job.programs,
         )
 
 

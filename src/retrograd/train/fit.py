@@ -59,6 +59,7 @@ def fit(
     feature_names: Sequence[str] = (),
     row_numbers: Callable[[int, int], Sequence[int]] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    programs: Programs | None = None,
 ) -> Events:
     """Train: run ``step`` over the batches of each epoch, and yield what happens.
 
@@ -69,7 +70,11 @@ def fit(
     ``save_seconds`` have passed since the last one, and at the end. ``resume_from`` continues a
     saved run bit for bit, given the same arguments. ``should_stop`` is asked after each step: a
     word, such as "interrupted", ends training in order. So does a word sent with
-    ``events.send("...")``; ``events.close()`` ends it at once.
+    ``events.send("...")``; ``events.close()`` ends it at once. ``programs`` are those of the step,
+    where they are compiled already.
+
+    The state lies in the memory of the step's program, and short steps are taken many in a call:
+    see `retrograd.train.staging`. What is told is as if they were taken one by one.
 
     The last event is always `Stopped`. Raises NonFiniteError after it if the loss, the gradient or
     the weights got a NaN or an infinity, naming where it came from: ``feature_names`` are those of
@@ -100,7 +105,8 @@ def fit(
     )  # fmt: skip
     require_known_metrics(plan, at)
     _rehearse(step, at, batches)
-    runner = Runner(Programs(step, at.state), batches)
+    chosen = programs or Programs(step, at.state)
+    runner = Runner(chosen.claim(at.state), batches)
     return _train(plan, at, resume_from is not None, runner)
 
 

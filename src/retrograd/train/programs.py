@@ -24,6 +24,7 @@ class Programs:
         self._models: dict[Hashable, Resident] = {}
         self._known: dict[Hashable, Resident] = {}
         self._last: Resident | None = None
+        self._is_claimed = False
 
     def find(self, key: Hashable, batch: Any) -> Resident:
         """Return the program for a batch whose shape has this key."""
@@ -69,6 +70,14 @@ class Programs:
             self._first = state
         else:
             self._last.set_state(state)
+
+    def claim(self, state: TrainState) -> Programs:
+        """Return the programs on a state that nobody else goes on from: these, the first time."""
+        if self._is_claimed:
+            return self.twin(state)
+        self._is_claimed = True
+        self.set_state(state)
+        return self
 
     def twin(self, state: TrainState) -> Programs:
         """Return the same programs on a state of their own; nothing is compiled again."""
