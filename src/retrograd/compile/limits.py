@@ -21,8 +21,8 @@ SUMS, TURNS = 12, 200_000
 """Sums enough to hide an instruction's latency, few enough for registers; how often each grows."""
 COPIED = 2**26
 """Bytes of each of the two blocks that are copied: more than most caches hold."""
-SECONDS = 0.15
-"""How long each loop is run, again and again."""
+SECONDS, ROUNDS = 0.1, 3
+"""How long each loop is run, again and again, and how often in turn with the other."""
 FEWEST = 5
 
 
@@ -36,7 +36,7 @@ class Limits(NamedTuple):
 
 @functools.cache
 def measure(threads: int) -> Limits:
-    """Return the limits of so many threads at once, in about a third of a second.
+    """Return the limits of so many threads at once, in about half a second.
 
     The best of several tries, since whatever else runs only slows a loop down. Raises InputError
     where programs run in NumPy or the system gives fewer threads.
@@ -59,15 +59,18 @@ def measure(threads: int) -> Limits:
     target = native.host()
     library = native.load(module([_sums(target), _copy(target), _clock()], target), target)
     out = aligned(threads * SUMS * target.lanes * 4)
-    seconds = _best(library.address("sums"), out.ctypes.data, threads)
-    flops = threads * 2 * target.lanes * SUMS * TURNS / seconds
     blocks = [aligned(COPIED), aligned(COPIED)]
     for block in blocks:
         block[:] = 1  # so that the system gives it memory of its own
     share = COPIED // 4 // threads // (4 * target.lanes) * 4 * target.lanes
     slots = np.array([*(block.ctypes.data for block in blocks), share], np.int64)
-    seconds = _best(library.address("copy"), slots.ctypes.data, threads)
-    return Limits(threads, flops, 2.0 * 4 * share * threads / seconds)
+    work = threads * 2.0 * target.lanes * SUMS * TURNS, threads * 2.0 * 4 * share
+    rates = []
+    for _ in range(ROUNDS):
+        sums = _best(library.address("sums"), out.ctypes.data, threads)
+        copy = _best(library.address("copy"), slots.ctypes.data, threads)
+        rates.append((work[0] / sums, work[1] / copy))
+    return Limits(threads, *map(max, zip(*rates, strict=True)))
 
 
 def _best(address: int, slots: int, threads: int) -> float:
