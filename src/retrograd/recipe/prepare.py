@@ -89,7 +89,7 @@ def prepare(
     config = dataclasses.replace(config, data=_settled(data, schema))
     validation = part_of(table, preprocessor, split.validation) if len(split.validation) else None
     train = part_of(table, preprocessor, split.train)
-    job = make_job(config, max(len(schema.classes), 1), train, validation)
+    job = make_job(config, max(len(schema.classes), 1), train, validation, norms=True)
     notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
 

@@ -89,10 +89,12 @@ class Job:
         return self.programs.find(read_batch(batch)[0], batch).memory
 
 
-def make_job(config: Config, outputs: int, train: Part, validation: Part | None) -> Job:
+def make_job(
+    config: Config, outputs: int, train: Part, validation: Part | None, *, norms: bool = False
+) -> Job:
     """Choose what is open, and make network, loss, optimizer, step and first state.
 
-    ``outputs`` is the number of classes, or 1 for amounts.
+    ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's.
     """
     size = Size(len(train.inputs), train.inputs.shape[1], outputs)
     config = choose(config, size, is_validated=validation is not None)
@@ -101,7 +103,7 @@ def make_job(config: Config, outputs: int, train: Part, validation: Part | None)
     loss = build_loss(config.optimization, size, train.targets)
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))
     state = initial_state(net, optimizer, ops.fold_in(ops.key(config.seed), 1))
-    step = make_step(net, loss, optimizer)
+    step = make_step(net, loss, optimizer, norms=norms)
     programs = Programs(step, state)
     return Job(config, size, train, validation, net, loss, optimizer, step, state, programs)
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from retrograd.tensor.errors import InputError, RunError
 from retrograd.train.checkpoint import Checkpoint, SavedCheckpoint, load_newest, save_checkpoint
-from retrograd.train.events import EpochDone, Event, StepDone, plain, to_record
+from retrograd.train.events import EpochDone, Event, Started, StepDone, plain, to_record
 from retrograd.train.lines import LineLog
 from retrograd.train.lock import acquire
+from retrograd.train.norms import NORMS, NormsLog
 
 _LONGEST_WAIT = 1.0  # seconds that a step's metrics may stay in memory
 _MOST_WAITING = 256  # steps
@@ -46,8 +47,8 @@ class RunDirectory:
     """A run's directory, held open by its one writer: it records events and saves checkpoints.
 
     `create_run` and `open_run` make one. metrics.jsonl has a line a step and a line an epoch, and
-    no times, so that a resumed run writes the same bytes as an undisturbed one; events.jsonl has
-    everything else that happened, with times.
+    no times, so that a resumed run writes the same bytes as an undisturbed one; so do the norms of
+    layers in recording/. events.jsonl has everything else that happened, with times.
     """
 
     def __init__(self, paths: RunPaths) -> None:
@@ -59,6 +60,8 @@ class RunDirectory:
         except RunError:
             self._metrics.close()
             raise
+        self._norms = NormsLog(paths.recording)
+        self._leaves: tuple[str, ...] = ()
         self._waiting: list[StepDone] = []
         self._flushed = time.monotonic()
 
@@ -79,6 +82,8 @@ class RunDirectory:
                 self.flush()
             return
         self.flush()
+        if isinstance(event, Started):
+            self._leaves = tuple(event.state.params)
         if isinstance(event, EpochDone):
             place = {"epoch": event.epoch, "step": event.step, "end_of_epoch": True}
             self._metrics.append([place | plain(event.metrics)])
@@ -89,6 +94,9 @@ class RunDirectory:
         waiting, self._waiting = self._waiting, []
         self._flushed = time.monotonic()
         self._metrics.append(_step_line(event) for event in waiting)
+        rows = [(e.step, e.metrics[NORMS].numpy()) for e in waiting if NORMS in e.metrics]
+        if rows:
+            self._norms.append(self._leaves, rows)
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint: what `fit` takes as ``save``. Returns its path.
@@ -97,9 +105,8 @@ class RunDirectory:
         Raises RunError, naming the file and why; checkpoints from before are intact.
         """
         self.flush()
-        return save_checkpoint(
-            self.paths.checkpoints, checkpoint, {"metrics.jsonl": self._metrics.sync()}
-        )
+        sizes = {"metrics.jsonl": self._metrics.sync(), "norms.bin": self._norms.size()}
+        return save_checkpoint(self.paths.checkpoints, checkpoint, sizes)
 
     def resume(self) -> SavedCheckpoint | None:
         """Return the newest whole checkpoint, or None if the run has none yet.
@@ -109,7 +116,9 @@ class RunDirectory:
         """
         saved = load_newest(self.paths.checkpoints)
         self._waiting.clear()
-        self._metrics.cut(saved.logs.get("metrics.jsonl", 0) if saved else 0)
+        logs = saved.logs if saved else {}
+        self._metrics.cut(logs.get("metrics.jsonl", 0))
+        self._norms.cut(logs.get("norms.bin", 0))
         return saved
 
     def close(self) -> None:

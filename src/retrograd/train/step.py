@@ -11,6 +11,7 @@ from retrograd import nn, ops
 from retrograd.autodiff import Rules, value_and_grad
 from retrograd.optim import Optimizer, global_norm
 from retrograd.tensor.tensor import Tensor, from_array
+from retrograd.train.norms import NORMS, layer_norms
 from retrograd.train.state import TrainState
 from retrograd.tree import with_leaves
 
@@ -44,13 +45,15 @@ def make_step(
     *,
     penalty: Callable[[dict[str, Tensor]], Tensor] | None = None,
     rules: Rules | None = None,
+    norms: bool = False,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """Return ``step(state, batch) -> (state, metrics)``, a pure function that can be compiled.
 
     A batch has inputs (n, ...), targets (n, ...) and weights (n,) or None. The metrics are scalars:
     "loss", "gradient_norm" (before clipping), "learning_rate" where the optimizer tells it, and
-    "penalty", what ``penalty(params)`` adds to the loss that is lowered. ``rules`` replace backward
-    rules. Randomness comes from the state's key and step alone.
+    "penalty", what ``penalty(params)`` adds to the loss that is lowered; ``norms`` adds those of
+    `retrograd.train.norms`, which are no scalar. ``rules`` replace backward rules. Randomness comes
+    from the state's key and step alone.
 
     Raises InputError for a network that ends in a softmax which the loss applies itself, and, when
     the step is traced, GradientError for parameters that the loss cannot reach.
@@ -88,6 +91,8 @@ def make_step(
         if optimizer.learning_rate is not None:
             metrics["learning_rate"] = optimizer.learning_rate(state.optimizer)
         params, moments = optimizer.update(gradients, state.optimizer, state.params)
+        if norms:
+            metrics[NORMS] = layer_norms(gradients, state.params, params)
         return TrainState(params, moments, statistics, state.step + 1, state.key), metrics
 
     return step
