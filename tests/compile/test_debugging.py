@@ -90,6 +90,16 @@ def test_a_mask_of_infinities_is_not_blamed() -> None:
     )
 
 
+def test_an_answer_called_like_an_infinite_argument_is_looked_at() -> None:
+    assert "0[0] is inf" in said(lambda x, y: (x + y, y), tensor([np.inf]), tensor([1.0]))
+
+
+def test_what_is_shown_are_the_numbers_of_the_run() -> None:
+    message = said(lambda x, y, mask: ops.maximum(x + mask, y) + ops.log(y), tensor([1.0, 2.0]),
+                   tensor([0.0, 0.0]), tensor([0.0, -np.inf]))  # fmt: skip
+    assert "got -inf from log of 0 at [0], applied" in message
+
+
 def test_a_gradient_has_the_line_of_its_op() -> None:
     def loss(params: dict[str, Tensor]) -> Tensor:
         return ops.sum(ops.sqrt(params["scale"] * 0.0))

@@ -103,7 +103,7 @@ def find_origin(done: Evaluated) -> Origin | None:
     starts = _bad_outputs(done)
     if not starts:
         return None
-    graph = done.traced.graph
+    graph, truth = done.traced.graph, done
     while True:
         reached = set(walk_back(graph, starts[0], done.is_bad))
         given = sorted((v for v in reached if v < len(graph.inputs)), key=_order(done))
@@ -118,7 +118,11 @@ def find_origin(done: Evaluated) -> Origin | None:
             broken = given
             break
         done = without
-    return _input(done, broken[0]) if broken else _operation(done, _first_made(done, reached))
+    if broken:
+        return _input(done, broken[0])
+    value = _first_made(done, reached)
+    index, _ = _first_bad(done.values[value])
+    return _operation(truth if not np.isfinite(truth.values[value][index]) else done, value, index)
 
 
 def _order(done: Evaluated) -> Callable[[int], tuple[int, int]]:
@@ -135,17 +139,24 @@ def _order(done: Evaluated) -> Callable[[int], tuple[int, int]]:
 def _bad_outputs(done: Evaluated) -> list[int]:
     """Return the answers that a number went wrong in, in the order in which they are asked."""
     graph, names = done.traced.graph, done.traced.names
-    was_infinite = {
-        name for name, x in zip(names.inputs, done.values, strict=False)
-        if is_bad(x) and not np.isnan(x).any()
-    }  # fmt: skip
+    meant = _handed_on(done.traced, done.values)
     found = [
         (name.rpartition(".")[2], value)
         for name, value in zip(names.outputs, graph.outputs, strict=True)
-        if done.is_bad(value) and (np.isnan(done.values[value]).any() or name not in was_infinite)
+        if _went_bad(done.values[value], name in meant)
     ]
     first = {name: i for i, name in enumerate(_FIRST)}
     return [value for _, value in sorted(found, key=lambda each: first.get(each[0], len(first)))]
+
+
+def _handed_on(traced: Traced, inputs: Sequence[Array]) -> set[str]:
+    """Return the leaves of a state that come in with an infinity, which an optimizer may keep."""
+    named = zip(traced.names.inputs, inputs, strict=False)
+    return {name for name, x in named if "." in name and is_bad(x) and not np.isnan(x).any()}
+
+
+def _went_bad(answer: Array, was_infinite: bool) -> bool:
+    return is_bad(answer) and (not was_infinite or bool(np.isnan(answer).any()))
 
 
 def _first_made(done: Evaluated, reached: set[int]) -> int:
@@ -177,10 +188,9 @@ def _input(done: Evaluated, value: int) -> Origin:
     return Origin("input", name, *_first_bad(done.values[value]), value)
 
 
-def _operation(done: Evaluated, value: int) -> Origin:
+def _operation(done: Evaluated, value: int, index: tuple[int, ...]) -> Origin:
     traced, array = done.traced, done.values[value]
-    graph = traced.graph
-    index, number = _first_bad(array)
+    graph, number = traced.graph, float(array[index])
     node = graph.nodes[value - graph.first_node]
     label: Label = label_values(graph, traced.names)[value]
     operands = tuple(_operand(done.values[i], array.shape, index) for i in node.inputs)
@@ -200,9 +210,9 @@ def _operand(array: Array, shape: tuple[int, ...], index: tuple[int, ...]) -> st
 
 def explain(traced: Traced, arrays: Sequence[Array], answers: Sequence[Array]) -> str | None:
     """Return what went wrong in a run with these inputs and answers, or None if nothing did."""
-    given = {name for name, x in zip(traced.names.inputs, arrays, strict=True) if is_bad(x)}
+    meant = _handed_on(traced, arrays)
     named = zip(traced.names.outputs, answers, strict=True)
-    bad = [name for name, x in named if is_bad(x) and (np.isnan(x).any() or name not in given)]
+    bad = [name for name, x in named if _went_bad(x, name in meant)]
     if not bad:
         return None
     origin = find_origin(evaluate(traced, arrays))
