@@ -1,8 +1,7 @@
 """Emitter: elements become instructions, one scalar or one vector of neighbours at a time.
 
 A value that does not depend on the vector variable stays a scalar until a vector needs it. What
-was computed is remembered in scopes, one a loop, so that nothing is computed twice; before a loop
-opens, what does not change in it is computed outside.
+was computed is remembered in scopes, one a loop; what does not change in a loop is computed before.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from retrograd.compile import instructions
 from retrograd.compile.affine import Affine
 from retrograd.compile.expressions import Interner, below, parts
 from retrograd.compile.functions import expand
-from retrograd.compile.indices import any_lane, checked_index, gather, whole_number
+from retrograd.compile.indices import any_lane, checked_index, gather, narrowed, whole_number
 from retrograd.compile.inlining import Rebuilder
 from retrograd.compile.products import flat_index
 from retrograd.compile.target import Target
@@ -99,18 +98,19 @@ class Emitter:
         self._scopes[-1][id(e)] = value
 
     def hoist(self, roots: Iterable[Element]) -> None:
-        """Compute what depends on no variable that is still to come."""
-        stack, seen = list(roots), set[int]()
+        """Compute what depends on no variable that is still to come, and is needed in any case."""
+        stack, seen = [(e, self.taken is None) for e in roots], set[int]()
         while stack:
-            e = stack.pop()
+            e, is_certain = stack.pop()
             if id(e) in seen or isinstance(e, Const | Var):
                 continue
             seen.add(id(e))
-            if self.interner.free(e) <= self.variables.keys() and not self.needs_care(e):
-                if not isinstance(e, Affine):
-                    self(e)
-            else:
-                stack.extend(parts(e))
+            is_bound = self.interner.free(e) <= self.variables.keys()
+            if not is_bound or (not is_certain and self.needs_care(e)):
+                first = e.condition if isinstance(e, Select) else None
+                stack.extend((x, is_certain and (first is None or x is first)) for x in parts(e))
+            elif not isinstance(e, Affine):
+                self(e)
 
     def needs_care(self, e: Element) -> bool:
         """Return whether an element may be wrong to compute where its side is not taken."""
@@ -196,7 +196,7 @@ class Emitter:
         expanded = expand(e.function, e.arguments)
         if expanded is not None:
             return self(Rebuilder(self.interner, self.interner.never)(expanded))
-        values = self.alike(e.arguments)
+        values = narrowed(self, e) or self.alike(e.arguments)
         type = vector(SCALARS[e.dtype], lanes_of(values[0].type))
         return instructions.write(self.text, e.function, values, type)
 

@@ -198,8 +198,22 @@ class Interner:
         if not pairs:
             return body
         variables, extents = zip(*pairs, strict=True)
+        one = rules.picked(self, fold.kind, variables, extents, body)
+        if one is not None:
+            return one
         key = ("fold", fold.kind, variables, extents, self.number(body))
         return self._make(key, lambda: Fold(fold.kind, variables, extents, body, fold.dtype))
+
+    def with_variable(self, e: Element, variable: Var, value: Element) -> Element:
+        """Return an element in which a variable is another element."""
+        done: dict[int, Element] = {id(variable): value}
+
+        def visit(x: Element) -> Element:
+            if id(x) not in done:
+                done[id(x)] = remake(self, x, visit) if variable in self.free(x) else x
+            return done[id(x)]
+
+        return visit(e)
 
 
 def parts(e: Element) -> tuple[Element, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrograd.compile.affine import Affine
 from retrograd.compile.values import BYTES, MEMORY, Value, lanes_of, mangled, scalar_of, vector
-from retrograd.tensor.element import Call, Element, Load, Var
+from retrograd.tensor.element import COMPARISONS, Call, Element, Load, Var
 from retrograd.tensor.types import DType
 
 if TYPE_CHECKING:
@@ -44,6 +45,32 @@ def _atom(emitter: Emitter, atom: Element, scalar: str) -> Value:
     if not value.name.startswith("%"):
         return emitter.text.constant(scalar, int(value.name))
     return emitter.text.convert("trunc", value, vector(scalar, lanes_of(value.type)))
+
+
+def narrowed(emitter: Emitter, e: Call) -> tuple[Value, ...] | None:
+    """Return the indices that a comparison is of as int32, where their ranges allow it.
+
+    Twice as many fit into a vector: a label is compared with each of a thousand classes.
+    """
+    if e.function not in COMPARISONS or e.arguments[0].dtype is not DType.int64:
+        return None
+    if emitter.vector is None or emitter.vector not in emitter.interner.free(e):
+        return None
+    ranges = map(emitter.interner.range, e.arguments)
+    if not all(r is not None and r.within(-(2**31), 2**31 - 1) for r in ranges):
+        return None
+    narrow = (
+        whole_number(emitter, x, "i32") if isinstance(x, Var | Affine) else _cut(emitter, x)
+        for x in e.arguments
+    )
+    return tuple(map(emitter.splat, narrow))
+
+
+def _cut(emitter: Emitter, e: Element) -> Value:
+    value = emitter(e)
+    if not value.name.startswith("%"):
+        return emitter.text.constant("i32", int(value.name))
+    return emitter.text.convert("trunc", value, vector("i32", lanes_of(value.type)))
 
 
 def checked_index(emitter: Emitter, e: Call) -> Value:

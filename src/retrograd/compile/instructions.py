@@ -50,9 +50,15 @@ def _either(floats: str, integers: str) -> Instruction:
     return written
 
 
-def _either_intrinsic(floats: str, integers: str) -> Instruction:
+def _extreme(predicate: str, integers: str) -> Instruction:
+    """Return the larger or smaller of two; NaN wins. Of equal ones it is the second."""
+
     def written(text: Text, x: Value, y: Value) -> Value:
-        return text.intrinsic(floats if is_float(x) else integers, x, y)
+        if not is_float(x):
+            return text.intrinsic(integers, x, y)
+        # One instruction where the CPU has it, which gives y where either is NaN.
+        chosen = text.select(text.compare(f"fcmp {predicate}", x, y), x, y)
+        return text.select(text.compare("fcmp uno", x, x), x, chosen)
 
     return written
 
@@ -166,8 +172,8 @@ _TABLE: Mapping[str, Instruction] = {
     "negative": _negative,
     "absolute": _absolute,
     "sign": _sign,
-    "maximum": _either_intrinsic("maximum", "smax"),
-    "minimum": _either_intrinsic("minimum", "smin"),
+    "maximum": _extreme("ogt", "smax"),
+    "minimum": _extreme("olt", "smin"),
     "floor": _intrinsic("floor"),
     "sqrt": _intrinsic("sqrt"),
     "fma": _fma,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrograd.compile.affine import Sum, range_of
-from retrograd.tensor.element import COMPARISONS, Const, Element
+from retrograd.tensor.element import COMPARISONS, Call, Const, Element, Select, Var
 from retrograd.tensor.types import DType
 
 if TYPE_CHECKING:
@@ -108,3 +108,38 @@ def _comparison(interner: Interner, function: str, x: Element, y: Element) -> El
         return None
     answers = {bool(compare(end, 0)) for end in (gap.low, 0, gap.high)}
     return interner.constant(answers.pop(), DType.bool) if len(answers) == 1 else None
+
+
+def picked(
+    interner: Interner,
+    kind: str,
+    variables: tuple[Var, ...],
+    extents: tuple[int, ...],
+    body: Element,
+) -> Element | None:
+    """Return the one term that a sum picks by its number, or None if it is no such sum.
+
+    The sum over k of (f(k) where k is n, else 0) is f(n), if n is one of the numbers: so the loss
+    of a label reads one logarithm, and not those of all classes. Adding 0 keeps the bits that a
+    sum from 0 has.
+    """
+    is_negative = isinstance(body, Call) and body.function == "negative"
+    inside = body.arguments[0] if isinstance(body, Call) and is_negative else body
+    if kind != "add" or len(variables) != 1 or not isinstance(inside, Select):
+        return None
+    condition, zero = inside.condition, inside.otherwise
+    if not isinstance(condition, Call) or condition.function != "equal":
+        return None
+    if not isinstance(zero, Const) or zero.value != 0 or not inside.dtype.is_float:
+        return None
+    (k,), (extent,) = variables, extents
+    number = next((x for x in condition.arguments if x is not k), k)
+    if not any(x is k for x in condition.arguments) or k in interner.free(number):
+        return None
+    bounds = interner.range(number)
+    if bounds is None or not bounds.within(0, extent - 1):
+        return None
+    term = interner.with_variable(inside.then, k, number)
+    if is_negative:
+        term = interner.call("negative", (term,), term.dtype)
+    return interner.call("add", (term, interner.constant(0, term.dtype)), term.dtype)

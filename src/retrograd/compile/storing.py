@@ -119,7 +119,9 @@ def _decide(graph: Graph, value: int, traits: Traits, uses: Iterable[Use], cost:
     roots, times = {use.value for use in uses}, [use.times for use in uses]
     if any(use.is_factor for use in uses):
         return Decision(True, "a sum of products reads it")
-    if len(roots) > 1 and graph.type_of(value).dtype is DType.bool:
+    # A one-hot row is made of one label: reading that again is nothing.
+    is_wide = all(use.times >= 4 for use in traits.uses)
+    if len(roots) > 1 and graph.type_of(value).dtype is DType.bool and not is_wide:
         return Decision(True, "a byte is smaller than what it was made from")
     if len(roots) <= 1 and sum(times) <= 1:
         return Decision(False, "it is read once")
