@@ -72,14 +72,15 @@ def label_kernels(graph: Graph, schedule: Schedule, names: Names) -> tuple[str, 
     inside = [_inside(graph, kernel.values, stored) for kernel in kernels]
     times = Counter(value for values in inside for value in values)
     order = list(dict.fromkeys(label.layer for label in labels))
-    ends = _soonest(graph, [(v, n.rpartition(".")[2]) for v, n in _outputs(graph, names)])
+    ends = _soonest(graph, _without_layer(graph, names))
     texts = []
     for kernel, values in zip(kernels, inside, strict=True):
         own = [labels[v] for v in sorted(values) if v in stored or times[v] == 1]
         layers = sorted({each.layer for each in own} - {""}, key=order.index)
         if not layers:
-            made = (ends[v] for v in kernel.values)
-            layers = list(dict.fromkeys(f[1][0] for f in made if f and len(f[1]) == 1 and f[1][0]))
+            # Nothing near makes a random draw a part of what happens to need it first.
+            made = [ends[v] for v in kernel.values if labels[v].phase != "forward"]
+            layers = list(dict.fromkeys(name for found in made if found for name in found[1]))
         phases = [phase for phase in PHASES if any(each.phase == phase for each in own)]
         texts.append(f"{_listed(layers)} {', '.join(phases)}".strip())
     return tuple(texts)
@@ -186,6 +187,13 @@ def _makes(graph: Graph, names: Names, leaves: set[str]) -> list[Found | None]:
     """Return for each value the parameters whose new values or gradients it makes soonest."""
     ends = [(value, _leaf_in(name, leaves)) for value, name in _outputs(graph, names)]
     return _soonest(graph, [(value, layer_of(leaf)) for value, leaf in ends if leaf is not None])
+
+
+def _without_layer(graph: Graph, names: Names) -> list[tuple[int, str]]:
+    """Return the outputs that are no parameter's, such as the loss, with the last of their name."""
+    leaves = set(_parameters(names).values())
+    own = [(v, n) for v, n in _outputs(graph, names) if n and _leaf_in(n, leaves) is None]
+    return [(value, name.rpartition(".")[2]) for value, name in own]
 
 
 def _outputs(graph: Graph, names: Names) -> list[tuple[int, str]]:
