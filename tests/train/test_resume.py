@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from retrograd.optim import adam, ema, reduce_on_plateau
+from retrograd.optim import adam, ema, reduce_on_plateau, sgd
 from retrograd.train.checkpoint import list_checkpoints, load_checkpoint, restore
 from retrograd.train.directory import RunDirectory, create_run, open_run
 from retrograd.train.events import Event, StepDone, Stopped
@@ -186,3 +187,21 @@ def test_the_last_event_tells_what_the_checkpoint_holds(tmp_path, problem):
     assert best is not None
     numbers = {name: x.numpy().tobytes() for name, x in leaves(best).items()}
     assert numbers == {name: x.numpy().tobytes() for name, x in leaves(stopped.state).items()}
+
+
+@pytest.mark.parametrize(("first", "second"), [("native", "numpy"), ("numpy", "native")])
+def test_another_backend_goes_on_nearly_alike(tmp_path, make_problem, monkeypatch, first, second):
+    problem = make_problem(optimizer=sgd(0.05))
+    with create_run(tmp_path, "whole") as run:
+        *_, whole = go_on(run, problem)
+    with create_run(tmp_path, "cut") as run:
+        monkeypatch.setenv("RETROGRAD_BACKEND", first)
+        go_on(run, problem, stop_after=16)
+    with open_run(run.root) as run:
+        monkeypatch.setenv("RETROGRAD_BACKEND", second)
+        *_, stopped = go_on(run, problem)
+    assert isinstance(stopped, Stopped)
+    assert stopped.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-4)
+    for name, x in stopped.state.params.items():
+        there = whole.state.params[name].numpy()
+        np.testing.assert_allclose(x.numpy(), there, rtol=1e-3, atol=1e-4)
