@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import make_case
 
 from retrograd import nn, ops
 from retrograd.train.events import StepDone
 from retrograd.train.fit import fit
 from retrograd.train.step import make_step
+
+from .conftest import make_case
 
 NETS = {
     "small": None,

@@ -110,15 +110,9 @@ class Pass:
 
 
 def capture(
-    net: Any,
-    loss: Loss,
-    optimizer: Optimizer,
-    state: TrainState,
-    batch: Batch,
-    *,
-    penalty: Penalty | None = None,
-    rules: Rules | None = None,
-) -> Pass:
+    net: Any, loss: Loss, optimizer: Optimizer, state: TrainState, batch: Batch, *,
+    penalty: Penalty | None = None, rules: Rules | None = None,
+) -> Pass:  # fmt: skip
     """Run one training step, compiled as `train.make_step` is, with everything as its output.
 
     The numbers are those of training, bit for bit: what a program is asked for besides does not
@@ -163,15 +157,9 @@ def capture(
 
 
 def _record(
-    net: Any,
-    loss: Loss,
-    optimizer: Optimizer,
-    state: TrainState,
-    batch: Batch,
-    traces: list[Trace],
-    penalty: Penalty | None,
-    rules: Rules | None,
-) -> dict[str, Any]:
+    net: Any, loss: Loss, optimizer: Optimizer, state: TrainState, batch: Batch,
+    traces: list[Trace], penalty: Penalty | None, rules: Rules | None,
+) -> dict[str, Any]:  # fmt: skip
     """Return every number of a step by name; ``traces`` gets what the layers saw."""
     key = step_key(state)
     forward = _forward(net, loss, state, state.params, batch, key, penalty)
@@ -207,14 +195,9 @@ class _Forward:
 
 
 def _forward(
-    net: Any,
-    loss: Loss,
-    state: TrainState,
-    params: Mapping[str, Tensor],
-    batch: Batch,
-    key: Tensor,
-    penalty: Penalty | None,
-) -> _Forward:
+    net: Any, loss: Loss, state: TrainState, params: Mapping[str, Tensor], batch: Batch,
+    key: Tensor, penalty: Penalty | None,
+) -> _Forward:  # fmt: skip
     weights = {} if batch.weights is None else {"weights": as_tensor(batch.weights)}
     traces: list[Trace] = []
     with differentiating():
