@@ -142,9 +142,7 @@ def run_job(
 
     with one_blas_thread():
         yield from fit(
-            job.step,
-            job.state,
-            batches_of,
+            job.step, job.state, batches_of,
             epochs=stopping.epochs or FOR_EVER,
             validate=_validation(job),
             stop=stopping_rules(stopping, is_validated=job.validation is not None),
@@ -157,7 +155,7 @@ def run_job(
             feature_names=feature_names,
             row_numbers=row_numbers,
             programs=job.programs,
-        )
+        )  # fmt: skip
 
 
 def stopping_rules(stopping: StoppingConfig, *, is_validated: bool) -> list[Rule]:
