@@ -11,9 +11,10 @@ import numpy as np
 
 from benchmarks.clock import Run
 from benchmarks.workloads import Task
+from retrograd.compile.modules import module
 from retrograd.compile.native import host, load
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import Value, vector
 
 SUMS, TURNS = 12, 500_000  # sums enough to hide an instruction's latency, few enough for registers

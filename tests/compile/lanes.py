@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from retrograd.compile.modules import module
 from retrograd.compile.native import host, load
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import SCALARS, Value, vector
 from retrograd.tensor.element import COMPARISONS, Call, Cast, Const, Element, Load, Select
 from retrograd.tensor.types import DType

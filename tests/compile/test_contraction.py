@@ -19,8 +19,9 @@ from retrograd.compile.contraction import (
     tile_rows,
     write_product,
 )
+from retrograd.compile.modules import module
 from retrograd.compile.native import host, load
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import Value
 from retrograd.tensor.errors import InputError
 

@@ -14,8 +14,9 @@ import pytest
 
 from retrograd.compile import native, pool
 from retrograd.compile.barrier import LINE, write_barrier
+from retrograd.compile.modules import module
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import Value
 from retrograd.tensor.errors import RunError
 

@@ -12,8 +12,9 @@ import numpy as np
 from retrograd.compile import native, pool
 from retrograd.compile.clock import read_clock
 from retrograd.compile.machine import aligned
+from retrograd.compile.modules import module
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import Value, vector
 from retrograd.tensor.errors import InputError
 

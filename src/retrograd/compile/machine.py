@@ -14,13 +14,14 @@ from retrograd.compile.expressions import Interner
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Schedule
 from retrograd.compile.layout import Layout
+from retrograd.compile.modules import module
 from retrograd.compile.overwriting import Pair
 from retrograd.compile.recall import Signature
 from retrograd.compile.schedule import schedule
 from retrograd.compile.splitting import split_folds
 from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.writing import NAME, Slot, arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array, TensorType

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retrograd.compile.target import Target
 from retrograd.compile.values import (
     Integer,
     Value,
@@ -194,6 +193,12 @@ class Text:
         name = f"llvm.masked.store.{mangled(x.type)}.p0"
         self.call_void(name, x, pointer, Value("i32", str(align)), self.mask(lanes, count))
 
+    def prefetch(self, pointer: Value, size: int) -> None:
+        """Ask for so many bytes from there on; addresses that do not exist do no harm."""
+        for line in range(0, size, 64):
+            given = (Value("i32", n) for n in ("0", "3", "1"))
+            self.call_void("llvm.prefetch.p0", self.address(pointer, line), *given)
+
     def reserve(self, type: str, count: int) -> Value:
         """Return memory of the function's own, 64-byte aligned, made once at its entry."""
         result = self.new("ptr")
@@ -237,17 +242,13 @@ class Text:
         latch = self.block
         self.do(f"br {again}, label %{head}, label %{done}")
         firsts, nexts = [self.integer(start), *carried], [following, *after]
-        self.lines[place:place] = [
-            f"  {x.name} = phi {x.type} [ {a.name}, %{before} ], [ {b.name}, %{latch} ]"
-            for x, a, b in zip([i, *inside], firsts, nexts, strict=True)
-        ]
+        self.lines[place:place] = _phis([i, *inside], (before, firsts), (latch, nexts))
         self._start(done)
         if is_known:
             return after
-        return [
-            self.let(a.type, f"phi {a.type} [ {a.name}, %{before} ], [ {b.name}, %{latch} ]")
-            for a, b in zip(carried, after, strict=True)
-        ]
+        results = [self.new(x.type) for x in carried]
+        self.lines += _phis(results, (before, carried), (latch, after))
+        return results
 
     def repeat(
         self,
@@ -266,10 +267,8 @@ class Text:
         goes_on, after = body(*inside)
         latch = self.block
         self.do(f"br {goes_on}, label %{head}, label %{done}")
-        self.lines[place:place] = [
-            f"  {x.name} = phi i64 [ {self.integer(a).name}, %{before} ], [ {b.name}, %{latch} ]"
-            for x, a, b in zip(inside, carried, after, strict=True)
-        ]
+        firsts = [self.integer(x) for x in carried]
+        self.lines[place:place] = _phis(inside, (before, firsts), (latch, after))
         self._start(done)
 
     def when(self, condition: Value, body: Callable[[], None]) -> None:
@@ -297,11 +296,13 @@ class Text:
         self.block = label
 
 
-def module(functions: Sequence[Text], target: Target) -> str:
-    """Return a whole module: what the functions declare, their definitions, and the target."""
-    declared = sorted(set().union(*(f.declarations for f in functions)))
-    attributes = f'nounwind "target-cpu"="{target.cpu}" "target-features"="{target.features}"'
-    wide = '"prefer-vector-width"="512"' if target.name == "avx512" else ""
-    return "\n".join(
-        [*declared, *map(str, functions), f"attributes #0 = {{ {attributes} {wide} }}\n"]
-    )
+def _phis(
+    results: Sequence[Value],
+    before: tuple[str, Sequence[Value]],
+    after: tuple[str, Sequence[Value]],
+) -> list[str]:
+    """Return the lines by which registers take their values from one of two blocks."""
+    return [
+        f"  {x.name} = phi {x.type} [ {a.name}, %{before[0]} ], [ {b.name}, %{after[0]} ]"
+        for x, a, b in zip(results, before[1], after[1], strict=True)
+    ]

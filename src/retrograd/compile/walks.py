@@ -206,10 +206,7 @@ class Walker(NamedTuple):
                 size = BYTES[load.dtype]
                 pitch = strides(emitter.buffers[source].shape)[-2] * size
                 for down in range(height):
-                    for along in range(0, width * size, 64):
-                        place = text.address(start, down * pitch + along)
-                        given = (Value("i32", n) for n in ("0", "3", "1"))
-                        text.call_void("llvm.prefetch.p0", place, *given)
+                    text.prefetch(text.address(start, down * pitch), width * size)
 
         return fetch
 

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 from retrograd.compile import native
 from retrograd.compile.barrier import LINE, write_idle, write_wait
+from retrograd.compile.modules import module
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text, module
+from retrograd.compile.text import Text
 from retrograd.compile.values import Integer, Value
 
 SPIN_SECONDS = 200e-6

@@ -23,10 +23,12 @@ from retrograd.compile.layout import Cut, Layout, lay_out
 from retrograd.compile.overwriting import Carried, Pair, carry, checks_indices
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
-from retrograd.compile.values import Integer, Value
+from retrograd.compile.values import BYTES, Integer, Value
 from retrograd.compile.walks import Rows, Walker
 
 NAME = "program"
+SMALL = 2**14
+"""Bytes of a batch that are asked for a step ahead: half of the nearest cache."""
 
 
 class Slot(enum.IntEnum):
@@ -133,6 +135,7 @@ class _Writer:
                 self._set(value, self.text.address(base, moved))
             for value, given in self.carried.in_place.items():
                 self._set(value, self.emitter.buffers[given].pointer)
+            self._fetch_next(number)
             for i, groups in enumerate(self._stages()):
                 if i:
                     self._meet()
@@ -145,6 +148,16 @@ class _Writer:
             if self.carried.copies:
                 self._alone(self._hand_on)
                 self._meet()
+
+    def _fetch_next(self, number: Integer) -> None:
+        """Ask for the next step's batch, if it is small, so that it is at hand by then."""
+        state = {*self.carried.in_place.values(), *(given for given, _ in self.carried.copies)}
+        for value, (base, stride) in self.arguments.items():
+            type = self.walker.graph.type_of(value)
+            size = type.size * BYTES[type.dtype]
+            if value < len(self.walker.graph.inputs) and value not in state and size <= SMALL:
+                moved = self.text.multiply(stride, self.text.add(number, 1))
+                self.text.prefetch(self.text.address(base, moved), size)
 
     def _hand_on(self) -> None:
         """Copy what could not be written over its input."""
