@@ -118,6 +118,7 @@ class Native:
         carried = zip(graph.outputs, store.arrays, strict=False)
         self._new = {v: a for v, a in carried if v in self._metrics and v >= graph.first_node}
         self._is_bound = False
+        self._results: list[Array] = []
         self._capacity = 0
         self._places: list[Array] = []
         self._found: dict[int, Array] = {}
@@ -147,6 +148,7 @@ class Native:
         for value, array in self._found.items():
             self._table.bind(value, array, array.strides[0])
         self._is_bound = False
+        self._first = [place[0, ...] for place in self._places]
 
     def put(self, place: int, capacity: int, arrays: Sequence[Array]) -> None:
         """Copy the arrays of a batch to a place of ``capacity`` of them."""
@@ -160,20 +162,37 @@ class Native:
         if self._old or self._new:
             found = [self._run([x[i] for x in self._places]) for i in range(steps)]
             return [np.stack(x) for x in zip(*found, strict=True)]
+        self._bind()
+        self._table.set_steps(steps)
+        self.machine.run(self._table)
+        return [self._result(v, steps) for v in self._metrics]
+
+    def _bind(self) -> None:
+        """Let the program read batches from their places."""
         if not self._is_bound:
             for value, array in zip(self._inputs, self._places, strict=True):
                 self._table.bind(value, array, array.strides[0])
             self._is_bound = True
-        self._table.set_steps(steps)
-        self.machine.run(self._table)
-        return [self._result(v, steps) for v in self._metrics]
+            self._results = [self._view(v) for v in self._metrics]
+
+    def _view(self, value: int) -> Array:
+        """Return where a single step leaves a metric."""
+        if value in self._found:
+            return self._found[value][0, ...]
+        if value in self._inputs:
+            return self._places[value - self._inputs.start][0, ...]
+        return self._table.held[value]
 
     def step(self, arrays: Sequence[Array]) -> list[Array]:
         """Take one step with a batch, and return its metrics."""
         if self._old or self._new or any(array.nbytes >= LARGE for array in arrays):
             return self._run(arrays)
-        self.put(0, 1, arrays)
-        return [x[0, ...] for x in self.take(1)]
+        for held, array in zip(self._first, arrays, strict=True):
+            held[...] = array
+        self._bind()
+        self._table.set_steps(1)
+        self.machine.run(self._table)
+        return [x.copy() for x in self._results]
 
     def run(self, arrays: Sequence[Array], steps: int) -> list[Array]:
         """Take so many steps with batches that are stacked already; return the metrics alike."""
@@ -184,7 +203,7 @@ class Native:
         try:
             return self.take(steps)
         finally:
-            self._places, self._is_bound = before, False
+            self._places, self._is_bound = before, False  # `_first` still looks at those
 
     def _run(self, arrays: Sequence[Array]) -> list[Array]:
         """Take one step with arrays where they lie."""

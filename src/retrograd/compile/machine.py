@@ -166,6 +166,7 @@ class Table:
         self._slots[Slot.profile] = self.ticks.ctypes.data
         self._slots[Slot.threads], self._slots[Slot.steps] = signature.threads, 1
         self._place = {v: Slot.first_argument + 2 * i for i, v in enumerate(places)}
+        self._steps = 1
         self.held: dict[int, Array] = {}
         for value, constant in enumerate(machine.constants, len(signature.inputs)):
             self.bind(value, constant)
@@ -179,7 +180,8 @@ class Table:
 
     def set_steps(self, steps: int) -> None:
         """Let the next runs take so many steps."""
-        self._slots[Slot.steps] = steps
+        if steps != self._steps:
+            self._slots[Slot.steps] = self._steps = steps
 
     def refuse(self) -> None:
         """Raise the error for the wrong index that a run has found."""

@@ -45,6 +45,10 @@ class Resident:
         self._batch = {name: x.type for name, x in leaves(batch).items()}
         after, self._metrics = _parts(traced.answer, self._given)
         self.names = list(leaves(self._metrics))
+        # The usual forms, a tuple of tensors and a dict of them, are taken apart without a walk.
+        self._is_flat = isinstance(batch, tuple) and not any("." in name for name in self._batch)
+        is_dict = isinstance(self._metrics, dict) and self.names == list(self._metrics)
+        self._kinds = [x.type for x in self._metrics.values()] if is_dict else None
         self._tree = map_leaves(lambda x: x, after)
         graph = simplify(traced.graph)
         pairs = tuple((i, i) for i in range(len(self._given)))
@@ -107,9 +111,15 @@ class Resident:
 
     def step(self, batch: Any) -> Any:
         """Take one step, and return its metrics; raises ShapeError for a batch of other types."""
-        arrays: list[Any] = [x.array for x in leaves(batch).values()]
+        if self._is_flat and isinstance(batch, tuple):
+            arrays: list[Any] = [x.array for x in batch if type(x) is Tensor]
+        else:
+            arrays = [x.array for x in leaves(batch).values()]
         self._check(arrays, ())
-        return self._metrics_of(self.take_one(arrays))
+        metrics = self.take_one(arrays)
+        if self._kinds is None:
+            return self._metrics_of(metrics)
+        return dict(zip(self.names, map(Tensor, self._kinds, metrics), strict=True))
 
     def run(self, batches: Any) -> Any:
         """Take a step for each batch, and return the metrics of all, stacked likewise.
