@@ -6,4 +6,5 @@ oracle of every stage, and what runs where native code may not.
 
 from retrograd.compile.bound import Bound as Bound
 from retrograd.compile.compiled import compile as compile
+from retrograd.compile.explaining import explain as explain
 from retrograd.compile.resident import Resident as Resident
