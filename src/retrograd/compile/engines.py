@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from retrograd.compile.graph import Graph
-from retrograd.compile.machine import Machine, Table, aligned, contiguous, empty
+from retrograd.compile.machine import PAGE, Machine, Table, aligned, contiguous, empty
 from retrograd.compile.program import Program
 from retrograd.compile.recall import Signature
 from retrograd.tensor.types import Array, TensorType
@@ -47,8 +47,8 @@ class Store:
         self.types = tuple(types)
         self.lock = threading.RLock()
         self._is_native = is_native
-        self._offsets = np.cumsum([0, *(_rounded(size_of(t)) for t in self.types)]).tolist()
-        self._block = aligned(self._offsets[-1] if is_native else 0)
+        self._offsets, size = _spread(self.types)
+        self._block = aligned(size if is_native else 0, PAGE)
         self.arrays: list[Array] = self._views(self._block) if is_native else []
 
     def load(self, arrays: Sequence[Array]) -> None:
@@ -285,6 +285,24 @@ def _stacked(type: TensorType, count: int) -> TensorType:
 def size_of(type: TensorType) -> int:
     """Return the bytes of a value of this type."""
     return int(type.size * type.dtype.numpy.itemsize)
+
+
+def _spread(types: Sequence[TensorType]) -> tuple[list[int], int]:
+    """Return where each array of a state starts, and the size of all.
+
+    Large ones start at a page, each a little further into it than the one before: matrices that
+    are walked together, such as weights and their moments, would otherwise fall into the same few
+    sets of the cache, row after row.
+    """
+    offsets, end = [], 0
+    for number, type in enumerate(types):
+        size = size_of(type)
+        start = _rounded(end)
+        if size >= PAGE:
+            start = -(-end // PAGE) * PAGE + number * 11 % 32 * 128
+        offsets.append(start)
+        end = start + size
+    return offsets, end
 
 
 def _rounded(size: int) -> int:
