@@ -101,7 +101,7 @@ def _write_block(
     """Write the sums over one block: all its products one after the other, from zero."""
     text, scalar = job.text, tile.read.scalar
     zeros = [text.constant(tile.read.type, 0.0)] * (tile.height * tile.read.vectors)
-    together = 4 if len(zeros) < 8 else 2 if len(zeros) < 16 else 1
+    together = 4 if len(zeros) < 8 else 2
     extent, strides = extents[-1], (a.inner[-1], b.inner[-1])
 
     def line(addresses: Sequence[Value], *sums: Value) -> list[Value]:
