@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.compile.battery import check_value
 
-from retrograd.compile import emitter, expressions, folding, instructions, recall, rules
+from retrograd.compile import emitter, folding, instructions, recall, rules
 from retrograd.compile.affine import Sum
 from retrograd.compile.text import Text
 from retrograd.compile.values import Value
@@ -52,7 +52,7 @@ FAULTS: dict[str, tuple[str, Planting]] = {
     "a lane too few at the end": ("Add", replaced(Text, "mask", one_lane_too_few)),
     "a maximum from 0": ("Max", replaced(folding, "identity", lambda kind, dtype: 0)),
     "a product from 0": ("Prod", replaced(folding, "identity", lambda kind, dtype: 0)),
-    "nothing is 1": ("Sum", replaced(expressions, "identity", lambda kind, dtype: 1)),
+    "nothing is 1": ("Sum", replaced(rules, "identity", lambda kind, dtype: 1)),
     "a wrong index in bounds": ("Take", replaced(emitter, "checked_index", nothing_checked)),
     "columns mixed up": ("Reshape", replaced(Sum, "divided", rounded_up)),
     "all reciprocals exact": ("Divide", replaced(rules, "simplified", lambda i, f, a: a[0])),

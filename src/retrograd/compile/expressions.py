@@ -7,7 +7,6 @@ decide, selects of a constant, folds of one element.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import numpy as np
@@ -28,20 +27,6 @@ from retrograd.tensor.element import (
 from retrograd.tensor.types import DType
 
 
-def identity(kind: str, dtype: DType) -> float | int:
-    """Return what a fold of no elements is: the number that changes no other.
-
-    >>> identity("multiply", DType.int64), identity("maximum", DType.float32)
-    (1, -inf)
-    """
-    if kind in ("add", "multiply"):
-        return 0 if kind == "add" else 1
-    if dtype.is_float:
-        return -math.inf if kind == "maximum" else math.inf
-    limits = np.iinfo(dtype.name)
-    return int(limits.min if kind == "maximum" else limits.max)
-
-
 class Interner:
     """The elements of one program, each once, numbered in the order in which they were made."""
 
@@ -50,6 +35,8 @@ class Interner:
         self._known: dict[Hashable, Element] = {}
         self._numbers: dict[int, int] = {}
         self._free: dict[int, frozenset[Var]] = {}
+        self._folding: set[int] = set()
+        self._loads: dict[int, frozenset[int]] = {}
         self._extents: dict[Var, int] = {}
         self._consecutive: set[Var] = set()
 
@@ -64,6 +51,14 @@ class Interner:
     def free(self, e: Element) -> frozenset[Var]:
         """Return the variables that an element's value depends on."""
         return self._free[id(e)]
+
+    def has_fold(self, e: Element) -> bool:
+        """Return whether there is a fold in an element."""
+        return id(e) in self._folding
+
+    def load_numbers(self, e: Element) -> frozenset[int]:
+        """Return the numbers of the loads in an element: `loads_in` without another walk."""
+        return self._loads[id(e)]
 
     def extent(self, variable: Var) -> int:
         """Return how many values a variable has."""
@@ -87,6 +82,11 @@ class Interner:
             known = self._known[key] = make()
             self._numbers[id(known)] = len(self._numbers)
             self._free[id(known)] = self._free_of(known)
+            made_of = parts(known)
+            if isinstance(known, Fold) or any(id(x) in self._folding for x in made_of):
+                self._folding.add(id(known))
+            own = (self.number(known),) if isinstance(known, Load) else ()
+            self._loads[id(known)] = frozenset(own).union(*(self._loads[id(x)] for x in made_of))
         return known
 
     def _free_of(self, e: Element) -> frozenset[Var]:
@@ -192,7 +192,7 @@ class Interner:
         """Return a fold like ``fold`` over an interned body; of one element it is the body."""
         pairs = [p for p in zip(fold.variables, fold.extents, strict=True) if p[1] != 1]
         if 0 in fold.extents:
-            return self.constant(identity(fold.kind, fold.dtype), fold.dtype)
+            return self.constant(rules.identity(fold.kind, fold.dtype), fold.dtype)
         if fold.kind in ("argmax", "argmin") and not pairs:
             return self.constant(0, fold.dtype)
         if not pairs:

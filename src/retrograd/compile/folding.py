@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from retrograd.compile import instructions
 from retrograd.compile.emitter import Emitter
-from retrograd.compile.expressions import identity
+from retrograd.compile.rules import identity
 from retrograd.compile.values import SCALARS, Integer, Value, lanes_of, vector
 from retrograd.tensor.element import Call, Fold, Var
 

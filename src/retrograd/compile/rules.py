@@ -1,4 +1,4 @@
-"""Rules: what a function of elements becomes where that keeps every bit."""
+"""Rules: what a function or a fold of elements becomes where that keeps every bit."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from retrograd.compile.expressions import Interner
 
 _ARITHMETIC = frozenset({"add", "subtract", "multiply", "negative"})
+
+
+def identity(kind: str, dtype: DType) -> float | int:
+    """Return what a fold of no elements is: the number that changes no other.
+
+    >>> identity("multiply", DType.int64), identity("maximum", DType.float32)
+    (1, -inf)
+    """
+    if kind in ("add", "multiply"):
+        return 0 if kind == "add" else 1
+    if dtype.is_float:
+        return -math.inf if kind == "maximum" else math.inf
+    limits = np.iinfo(dtype.name)
+    return int(limits.min if kind == "maximum" else limits.max)
 
 
 def simplified(interner: Interner, function: str, arguments: tuple[Element, ...]) -> Element | None:

@@ -200,12 +200,13 @@ def _may_host(builder: _Builder, host: Kernel, kernel: Kernel, reads: list[Load]
     own = [load for load in reads if load.source in host.values]
     if any(load.index != host.variables for load in own):
         return False
-    if any(folds_in(output.element) for output in host.outputs):
-        return bool(own) and product_plan(builder.interner, builder.graph, host) is not None
+    interner = builder.interner
+    if any(interner.has_fold(output.element) for output in host.outputs):
+        return bool(own) and product_plan(interner, builder.graph, host) is not None
     if own:
         return True
-    given = {id(load) for output in host.outputs for load in loads_in(output.element)}
-    return any(id(load) in given for load in reads)
+    given = [interner.load_numbers(output.element) for output in host.outputs]
+    return any(interner.number(load) in numbers for load in reads for numbers in given)
 
 
 def replace_loads(interner: Interner, e: Element, known: dict[int, Element]) -> Element:
