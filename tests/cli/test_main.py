@@ -91,6 +91,20 @@ def test_ops_prints_every_operation_with_its_derivative(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+def test_ops_prints_what_each_operation_tells_the_compiler(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["ops", "--lowered", "--json"]) == 0
+    rows = {row["op"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["Tanh"]["lowered"] == ["out[i0, i1, i2] = tanh(x0[i0, i1, i2])"]
+    assert any("for j0 < " in line for line in rows["CumSum"]["lowered"])
+    assert not [row for row in rows.values() if " at 0x" in row["example"]]
+    assert cli.main(["ops", "--lowered"]) == 0
+    said = capsys.readouterr().out
+    assert "sum(k0 < 4: x0[k0, i0, i1])" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m retrograd ops | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)

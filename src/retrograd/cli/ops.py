@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from retrograd.cli.output import Output
 
 _OUTPUT = Output()
+_WIDTH = 70  # what the margin leaves of 80 columns
 
 
-def ops(name: str | None = None, /, *, output: Output = _OUTPUT) -> None:
+def ops(
+    name: str | None = None,
+    /,
+    *,
+    lowered: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = _OUTPUT,
+) -> None:
     """List every operation with its formula and its derivative.
 
     Args:
         name: show only the operations whose names contain this.
+        lowered: show instead what each tells the compiler, for an example.
         output: how to print it.
     """
     rows = operations(name or "")
     lines = []
     for row in rows:
         lines.append(f"{row['op']}  ({row['family']}, ops/{row['file']})")
+        if lowered:
+            row |= lowering(row["op"])
+            text = f" example  {row['example']}"
+            lines += textwrap.wrap(text, 80, subsequent_indent=" " * 10, drop_whitespace=True)
+            lines += [" " * 10 + line for line in row["lowered"]]
+            continue
         for label in ("what", "gradient"):
             text = f"{label:>8}  {row[label]}"
             lines += textwrap.wrap(text, 80, subsequent_indent=" " * 10, drop_whitespace=True)
@@ -28,7 +45,30 @@ def ops(name: str | None = None, /, *, output: Output = _OUTPUT) -> None:
     output.result(rows, lines)
 
 
-def operations(part: str) -> list[dict[str, str]]:
+def lowering(name: str) -> dict[str, Any]:
+    """Return an example of an op, and the lines that say what one element of its output is.
+
+    Of a few random examples it is the one that shows most: folds first, then axes.
+    """
+    from retrograd.compile.printing import print_lowered, without_addresses
+    from retrograd.tensor.op import REGISTRY, RandomDraw
+    from retrograd.tensor.types import TensorType, dtype_of
+
+    found = []
+    for seed in range(16):
+        op, inputs = REGISTRY[name].example(RandomDraw(seed))
+        types = [TensorType(x.shape, dtype_of(x)) for x in inputs]
+        lines = print_lowered(op, *types, width=_WIDTH)
+        out = op.result_type(*types)
+        has_all = all(type.size for type in (*types, out))
+        rank = (has_all, any("k0 < " in x for x in lines), sum(n > 1 for n in out.shape), -seed)
+        shown = ", ".join(f"x{i} {type}" for i, type in enumerate(types)) or "nothing"
+        found.append((rank, {"example": f"{op!r} of {shown}", "lowered": lines}))
+    _, best = max(found, key=lambda each: each[0])
+    return {**best, "example": without_addresses(str(best["example"]))}
+
+
+def operations(part: str) -> list[dict[str, Any]]:
     """Return name, family, file, formula and derivative of the ops whose names contain ``part``.
 
     Raises InputError if there is none.

@@ -17,7 +17,13 @@ from retrograd.compile.machine import PARALLEL_WORK, work
 from retrograd.compile.modules import module
 from retrograd.compile.naming import Names, label_kernels
 from retrograd.compile.overwriting import Carried, Pair, carry
-from retrograd.compile.printing import WIDTH, fold_line, print_loops, print_outputs
+from retrograd.compile.printing import (
+    WIDTH,
+    fold_line,
+    print_loops,
+    print_outputs,
+    without_addresses,
+)
 from retrograd.compile.schedule import schedule
 from retrograd.compile.simplify import simplify
 from retrograd.compile.splitting import split_folds
@@ -143,7 +149,7 @@ def _simplified(stages: Stages) -> Lines:
 
 
 def _graph(graph: Graph, names: Names) -> Lines:
-    inputs, lines = len(graph.inputs), str(graph).splitlines()
+    inputs, lines = len(graph.inputs), without_addresses(str(graph)).splitlines()
     for i, line in enumerate(lines[:-1]):
         if i < inputs:
             yield f"{line}  argument {names.inputs[i]}".rstrip()

@@ -7,6 +7,7 @@ of the output, ``k0, k1`` what folds run over, ``j0, j1`` the loops of the secon
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -14,6 +15,7 @@ from retrograd.compile.affine import Affine
 from retrograd.compile.expressions import parts
 from retrograd.tensor.element import (
     OUTPUT,
+    BufferReader,
     Call,
     Cast,
     Const,
@@ -26,20 +28,21 @@ from retrograd.tensor.element import (
     Store,
     Var,
 )
+from retrograd.tensor.op import Op
+from retrograd.tensor.types import TensorType
 
 WIDTH = 80
 
 _INFIX = {
-    **dict.fromkeys(("multiply", "product"), ("*", 5)),
-    **{"divide": ("/", 5), "floor_divide": ("//", 5), "remainder": ("%", 5)},
-    **{"add": ("+", 4), "subtract": ("-", 4)},
-    **{"left_shift": ("<<", 3), "logical_right_shift": (">>", 3)},
-    **{"bitwise_and": ("&", 2), "bitwise_or": ("|", 2), "bitwise_xor": ("^", 2)},
+    **dict.fromkeys(("multiply", "product"), ("*", 7)),
+    **{"divide": ("/", 7), "floor_divide": ("//", 7), "remainder": ("%", 7)},
+    **{"add": ("+", 6), "subtract": ("-", 6)},
+    **{"left_shift": ("<<", 5), "logical_right_shift": (">>", 5)},
+    **{"bitwise_and": ("&", 4), "bitwise_or": ("|", 3), "bitwise_xor": ("^", 2)},
     **{"less": ("<", 1), "less_equal": ("<=", 1), "equal": ("==", 1)},
     **{"greater": (">", 1), "greater_equal": (">=", 1), "not_equal": ("!=", 1)},
 }  # the sign, and how tightly it binds
-_CHAINED = 4  # from here on "a - b - c" means what everybody thinks it means
-_COMPARED = 1
+_COMPARED, _ADDED, _MULTIPLIED, _NEGATED = 1, 6, 7, 8
 _ATOM = 9
 _FOLDS = {"add": "sum", "multiply": "product", "maximum": "max", "minimum": "min"}
 
@@ -47,8 +50,9 @@ NameOf = Callable[[int], str]
 
 
 def print_outputs(
-    variables: Sequence[Element], outputs: Iterable[tuple[str, Element]], name_of: NameOf
-) -> list[str]:
+    variables: Sequence[Element], outputs: Iterable[tuple[str, Element]], name_of: NameOf,
+    width: int = WIDTH,
+) -> list[str]:  # fmt: skip
     r"""Return lines that say what the outputs are at an index; shared parts come first.
 
     >>> from retrograd.tensor.element import BufferReader, call, fold
@@ -64,16 +68,34 @@ def print_outputs(
     names = _Names(variables, name_of)
     lines = _Formulas(names, [e for _, e in found])
     index = f"[{', '.join(map(lines, variables))}]"
-    return _folded(lines.with_shared(lambda: [f"{n}{index} = {lines(e)}" for n, e in found]))
+    return _folded(lines.with_shared(lambda: [f"{n}{index} = {lines(e)}" for n, e in found]), width)
 
 
-def print_loops(loops: Loops, output: str, name_of: NameOf) -> list[str]:
+def print_loops(loops: Loops, output: str, name_of: NameOf, width: int = WIDTH) -> list[str]:
     """Return lines that say how an output is filled, and what is stored into it in which order."""
     names = _Names((), lambda source: output if source == OUTPUT else name_of(source))
     lines = [f"{output}[...] = {_number(loops.initial)}"]
     for statement in loops.body:
         lines += _statement(names, statement, output, "")
-    return _folded(lines)
+    return _folded(lines, width)
+
+
+def print_lowered(op: Op, *types: TensorType, width: int = WIDTH) -> list[str]:
+    """Return what an op says that an element of its output is, the inputs being x0, x1 and so on.
+
+    Raises what the op's `result_type` raises for types that it does not take.
+    """
+    out = op.result_type(*types)
+    index = tuple(Var("i") for _ in out.shape)
+    readers = [BufferReader(source, type) for source, type in enumerate(types)]
+    answer = op.lower(out, index, *readers)
+    if isinstance(answer, Loops):
+        return print_loops(answer, "out", _letter, width)
+    return print_outputs(index, [("out", answer)], _letter, width)
+
+
+def _letter(source: int) -> str:
+    return f"x{source}"
 
 
 def _statement(names: _Names, statement: For | Store, output: str, margin: str) -> Iterator[str]:
@@ -154,7 +176,7 @@ class _Formulas:
         match e:
             case Const():
                 text = _number(e)
-                return text, 6 if text.startswith("-") else _ATOM
+                return text, _NEGATED if text.startswith("-") else _ATOM
             case Var():
                 return self._names.of(e), _ATOM
             case Affine():
@@ -168,7 +190,7 @@ class _Formulas:
             case Fold():
                 return self._fold(e), _ATOM
             case Call(function="negative", arguments=(x,)):
-                return f"-{self._within(x, 6)}", 6
+                return f"-{self._within(x, _NEGATED)}", _NEGATED
             case Call(function=name, arguments=(x, y)) if name in _INFIX:
                 return self._infix(*_INFIX[name], x, y)
             case Call():
@@ -181,24 +203,27 @@ class _Formulas:
         return f"{_FOLDS.get(e.kind, e.kind)}({over}: {self(e.body)})"
 
     def _infix(self, sign: str, binds: int, x: Element, y: Element) -> tuple[str, int]:
-        if binds >= _CHAINED:
+        if binds >= _ADDED:
             return f"{self._within(x, binds)} {sign} {self._within(y, binds + 1)}", binds
-        least = _CHAINED if binds == _COMPARED else 6
-        return f"{self._within(x, least)} {sign} {self._within(y, least)}", binds
+        # Who knows whether & binds more tightly than ^? Parentheses do; only a & b & c has none.
+        least = _ADDED if binds == _COMPARED else _NEGATED
+        is_chain = binds > _COMPARED and self._visit(x)[1] == binds
+        left = self(x) if is_chain else self._within(x, least)
+        return f"{left} {sign} {self._within(y, least)}", binds
 
     def _within(self, e: Element, least: int) -> str:
         text, binds = self._visit(e)
         return text if binds >= least else f"({text})"
 
     def _affine(self, e: Affine) -> tuple[str, int]:
-        terms = [(self._within(a, 5), factor) for a, factor in e.terms]
+        terms = [(self._within(a, _MULTIPLIED), factor) for a, factor in e.terms]
         signed = [(f"{abs(c)}*{a}" if abs(c) != 1 else a, c < 0) for a, c in terms]
         if e.constant or not signed:
             signed.append((str(abs(e.constant)), e.constant < 0))
         first, is_negative = signed[0]
         text = f"-{first}" if is_negative else first
         text += "".join(f" {'-' if minus else '+'} {term}" for term, minus in signed[1:])
-        return text, 4 if len(signed) > 1 else 5
+        return text, _ADDED if len(signed) > 1 else _MULTIPLIED
 
     def _list(self, elements: Iterable[Element]) -> str:
         return ", ".join(map(self, elements))
@@ -223,8 +248,17 @@ def _number(constant: Const) -> str:
     return str(constant.dtype.numpy.type(constant.value))
 
 
-def _folded(lines: Iterable[str]) -> list[str]:
-    return [part for line in lines for part in fold_line(line)]
+def _folded(lines: Iterable[str], width: int) -> list[str]:
+    return [part for line in lines for part in fold_line(line, width)]
+
+
+def without_addresses(text: str) -> str:
+    """Return a text with functions by their names alone: where they lie differs in each process.
+
+    >>> without_addresses("ReplaceGradient(rule=<function twice at 0x7f00>)")
+    'ReplaceGradient(rule=twice)'
+    """
+    return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", text)
 
 
 def fold_line(line: str, width: int = WIDTH) -> list[str]:
