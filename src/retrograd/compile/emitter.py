@@ -25,12 +25,13 @@ from retrograd.tensor.types import DType, Shape
 
 
 class Buffer(NamedTuple):
-    """Where a value lies: its first element, and the row that this is the first of."""
+    """Where a value lies: its first element, the row that this is, and whether nobody reads it."""
 
     pointer: Value
     shape: Shape
     dtype: DType
     first_row: Integer = 0
+    is_streamed: bool = False
 
 
 class Emitter:
@@ -292,9 +293,8 @@ class Emitter:
 
     def store(self, source: int, position: Element, value: Value) -> None:
         """Write a value where its lanes lie side by side, or a scalar."""
-        dtype = self.buffers[source].dtype
-        if dtype is DType.bool:
-            value = self.text.convert("zext", value, vector("i8", lanes_of(value.type)))
-        pointer = self.place(source, position)
-        count = self.count if lanes_of(value.type) > 1 else None
-        self.text.store(value, pointer, BYTES[dtype], count)
+        buffer, lanes = self.buffers[source], lanes_of(value.type)
+        if buffer.dtype is DType.bool:
+            value = self.text.convert("zext", value, vector("i8", lanes))
+        count, size = self.count if lanes > 1 else None, BYTES[buffer.dtype]
+        self.text.store(value, self.place(source, position), size, count, buffer.is_streamed)

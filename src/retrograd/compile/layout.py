@@ -19,7 +19,7 @@ from retrograd.tensor.types import TensorType
 
 NEAR = 3 * 2**14
 """Bytes of its own rows that a thread works on at a time: most stay in its nearest cache."""
-PRODUCT_ROWS = 256
+PRODUCT_ROWS = 512
 """Rows that a group with matrix products takes at a time: factors are packed once for them."""
 
 

@@ -22,7 +22,7 @@ from retrograd.compile.splitting import split_folds
 from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
-from retrograd.compile.writing import NAME, Slot, arguments, write_program
+from retrograd.compile.writing import NAME, STREAMED, Slot, arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array, TensorType
 
@@ -166,13 +166,15 @@ class Table:
         self._slots[Slot.profile] = self.ticks.ctypes.data
         self._slots[Slot.threads], self._slots[Slot.steps] = signature.threads, 1
         self._place = {v: Slot.first_argument + 2 * i for i, v in enumerate(places)}
-        self._steps = 1
+        self._steps, self._first = 1, signature.first_node
         self.held: dict[int, Array] = {}
         for value, constant in enumerate(machine.constants, len(signature.inputs)):
             self.bind(value, constant)
 
     def bind(self, value: int, array: Array, stride: int = 0) -> None:
         """Let a value lie in an array, ``stride`` bytes further on at each step of a run."""
+        # What is large may be written past the caches, which takes whole lines only.
+        assert array.nbytes < STREAMED or value < self._first or array.ctypes.data % 64 == 0
         place = self._place[value]
         self.held[value] = array
         self._slots[place] = array.ctypes.data
@@ -207,8 +209,12 @@ def work(graph: Graph) -> float:
 
 
 def empty(type: TensorType) -> Array:
-    """Return an array of a type, with whatever stood there before."""
-    return np.empty(type.shape, type.dtype.numpy)
+    """Return an array of a type, with whatever stood there before, from a cache line on."""
+    size = type.size * type.dtype.numpy.itemsize
+    if size < PAGE:
+        return np.empty(type.shape, type.dtype.numpy)
+    block = np.empty(size + 64, np.uint8)
+    return np.ndarray(type.shape, type.dtype.numpy, block, -block.ctypes.data % 64)
 
 
 def contiguous(array: Array) -> Array:

@@ -13,6 +13,5 @@ def module(functions: Sequence[Text], target: Target) -> str:
     declared = sorted(set().union(*(f.declarations for f in functions)))
     attributes = f'nounwind "target-cpu"="{target.cpu}" "target-features"="{target.features}"'
     wide = '"prefer-vector-width"="512"' if target.name == "avx512" else ""
-    return "\n".join(
-        [*declared, *map(str, functions), f"attributes #0 = {{ {attributes} {wide} }}\n"]
-    )
+    ends = [f"attributes #0 = {{ {attributes} {wide} }}", "!0 = !{i32 1}", ""]
+    return "\n".join([*declared, *map(str, functions), *ends])

@@ -21,12 +21,15 @@ from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.layout import Cut, Layout, lay_out
 from retrograd.compile.overwriting import Carried, Pair, carry, checks_indices
+from retrograd.compile.schedule import reads_of
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import BYTES, Integer, Value
 from retrograd.compile.walks import Rows, Walker
 
 NAME = "program"
+STREAMED = 2**22
+"""Bytes of an output from which on it is written past the caches."""
 SMALL = 2**14
 """Bytes of a batch that are asked for a step ahead: half of the nearest cache."""
 
@@ -76,16 +79,30 @@ def write_program(
     layout = lay_out(graph, schedule, emitter, outside)
     verify_layout(graph, schedule, layout, outside)
     given = arguments(graph, carried)
+    for value in _streamed(graph, schedule, given):
+        emitter.buffers[value] = emitter.buffers[value]._replace(is_streamed=True)
     writer = _Writer(graph, schedule, emitter, layout, moved, given, thread, slots, is_parallel)
     if profiled:
         writer.profile = _slot(text, slots, Slot.profile, "ptr")
     steps = _slot(text, slots, Slot.steps, "i64")
     text.loop(0, steps, 1, writer.step)
+    text.do("fence seq_cst")  # what was written past the caches arrives before the caller goes on
     return text, layout
 
 
 def _slot(text: Text, slots: Value, number: int, type: str) -> Value:
     return text.load(type, text.address(slots, number, "i64"), 8)
+
+
+def _streamed(graph: Graph, schedule: Schedule, outside: Sequence[int]) -> Iterator[int]:
+    """Yield large outputs that the program does not read: they would only push out what it does."""
+    read = {load.source for g in schedule.groups for k in g.kernels for load in reads_of(k)}
+    for value in outside[graph.first_node :]:
+        type = graph.type_of(value)
+        size = BYTES[type.dtype]
+        is_lined = bool(type.shape) and type.shape[-1] * size % 64 == 0
+        if value not in read and is_lined and type.size * size >= STREAMED:
+            yield value
 
 
 class _Writer:
