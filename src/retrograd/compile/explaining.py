@@ -154,7 +154,7 @@ def _graph(graph: Graph, names: Names) -> Lines:
         if i < inputs:
             yield f"{line}  argument {names.inputs[i]}".rstrip()
         elif i < graph.first_node and uniform(graph.constants[i - inputs]) is not None:
-            yield f"{line} of {uniform(graph.constants[i - inputs])}"
+            yield f"{line} of {graph.constants[i - inputs].flat[0]}"
         else:
             yield line
     outputs = zip(graph.outputs, names.outputs, strict=True)
