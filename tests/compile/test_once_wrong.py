@@ -31,6 +31,19 @@ def test_running_sums_of_two_dtypes_in_one_place(on: str) -> None:
 
 
 @pytest.mark.parametrize("on", TARGETS)
+def test_a_running_sum_that_nobody_needs(on: str) -> None:
+    """What reads it is 0 whatever it is: its kernel had no output left."""
+    x = np.arange(5)
+
+    def function(x: Tensor) -> tuple[Tensor, Tensor]:
+        y = ops.cumsum(x, 0)
+        return (y + y) - y * 2, x
+
+    graph = graph_of(function, *tensors([x]))
+    assert_graph_agrees(graph, [x], TARGETS[on], 1)
+
+
+@pytest.mark.parametrize("on", TARGETS)
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_extremes_of_integers(dtype: type, on: str) -> None:
     x = np.random.default_rng(0).integers(-1000, -1, (3, 37)).astype(dtype)

@@ -56,7 +56,7 @@ def schedule(graph: Graph, interner: Interner) -> Schedule:
         Group(stage, rows, _without_dead(graph, builder.groups.values(), tuple(kernels)))
         for (stage, rows), kernels in sorted(builder.groups.items(), key=lambda item: item[0])
     ]
-    return Schedule(tuple(groups), local)
+    return Schedule(tuple(group for group in groups if group.kernels), local)
 
 
 def _place_all(builder: _Builder, stored: frozenset[int]) -> _Builder:
@@ -86,12 +86,16 @@ def _latest(builder: _Builder, stored: frozenset[int]) -> dict[int, int]:
 def _without_dead(
     graph: Graph, groups: Iterable[list[Kernel]], kernels: tuple[Kernel, ...]
 ) -> tuple[Kernel, ...]:
-    """Return kernels without the outputs that nobody reads any more since they were merged."""
+    """Return kernels without the outputs that nobody reads any more.
+
+    Since they were merged, or since what reads them turned out not to need them: y - y is 0.
+    """
     alive = {load.source for group in groups for kernel in group for load in reads_of(kernel)}
     alive.update(graph.outputs)
     return tuple(
         kernel._replace(outputs=tuple(o for o in kernel.outputs if o.value in alive))
         for kernel in kernels
+        if not alive.isdisjoint(kernel.values)
     )
 
 
