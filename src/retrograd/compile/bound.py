@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.compile import native
+from retrograd.compile.arrays import room
 from retrograd.compile.compiled import is_native
-from retrograd.compile.machine import Machine, Table, room
+from retrograd.compile.machine import Machine, Table
 from retrograd.compile.program import Program
 from retrograd.compile.simplify import simplify
 from retrograd.compile.trace import trace

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from retrograd.compile.arrays import PAGE, aligned, contiguous, empty
 from retrograd.compile.graph import Graph
-from retrograd.compile.machine import PAGE, Machine, Table, aligned, contiguous, empty
+from retrograd.compile.machine import Machine, Table
 from retrograd.compile.program import Program
 from retrograd.compile.recall import Signature
 from retrograd.tensor.types import Array, TensorType

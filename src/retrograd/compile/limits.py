@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from retrograd.compile import native, pool
+from retrograd.compile.arrays import aligned
 from retrograd.compile.clock import read_clock
-from retrograd.compile.machine import aligned
 from retrograd.compile.modules import module
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrograd.compile import native, pool, recall
+from retrograd.compile.arrays import Answers, aligned, contiguous
 from retrograd.compile.expressions import Interner
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Schedule
@@ -24,11 +25,10 @@ from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.writing import NAME, STREAMED, Slot, arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
-from retrograd.tensor.types import Array, TensorType
+from retrograd.tensor.types import Array
 
 PARALLEL_WORK = 5_000_000
 """Scalar operations of a run below which threads would wait longer than they work."""
-PAGE = 4096
 
 
 class Plan(NamedTuple):
@@ -67,6 +67,7 @@ class Machine:
         self._address = library.address(NAME)
         self.constants = [contiguous(c) for c in graph.constants]
         self._lock = threading.Lock()
+        self._answers = Answers()
         self._own = Table(self)
 
     @functools.cached_property
@@ -124,12 +125,13 @@ class Machine:
         """Return the outputs for these inputs; raises IndexRangeError for an index out of range."""
         signature, table = self.signature, self._own
         values = dict(enumerate([contiguous(a) for a in arrays] + self.constants))
-        for value in signature.arguments[signature.first_node :]:
-            values[value] = empty(signature.type_of(value))
         with self._lock:
+            for value in signature.arguments[signature.first_node :]:
+                values[value] = self._answers.room(value, signature.type_of(value))
             for value in signature.arguments:
                 table.bind(value, values[value])
             self.run(table)
+            table.forget(signature.arguments[signature.first_node :])
         seen: set[int] = set()
         outputs = []
         for value in signature.outputs:
@@ -180,6 +182,11 @@ class Table:
         self._slots[place] = array.ctypes.data
         self._slots[place + 1] = stride
 
+    def forget(self, values: Sequence[int]) -> None:
+        """Hold arrays of these values no longer."""
+        for value in values:
+            self.held.pop(value, None)
+
     def set_steps(self, steps: int) -> None:
         """Let the next runs take so many steps."""
         if steps != self._steps:
@@ -206,38 +213,3 @@ def work(graph: Graph) -> float:
         node.type.size * traits_of(graph, value).work
         for value, node in enumerate(graph.nodes, graph.first_node)
     )
-
-
-def empty(type: TensorType) -> Array:
-    """Return an array of a type, with whatever stood there before, from a cache line on."""
-    size = type.size * type.dtype.numpy.itemsize
-    if size < PAGE:
-        return np.empty(type.shape, type.dtype.numpy)
-    block = np.empty(size + 64, np.uint8)
-    return np.ndarray(type.shape, type.dtype.numpy, block, -block.ctypes.data % 64)
-
-
-def contiguous(array: Array) -> Array:
-    """Return the array with its elements in order in memory, in the machine's own byte order."""
-    flags = array.flags
-    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
-        return array
-    return array.astype(array.dtype.newbyteorder("="), order="C")
-
-
-def room(type: TensorType, number: int) -> Array:
-    """Return an array of zeros, at a place in its page that depends on its number.
-
-    Matrices that are walked together, such as weights and their moments, would otherwise fall into
-    the same few sets of the cache, row after row.
-    """
-    size, shift = type.size * type.dtype.numpy.itemsize, number * 11 % 32 * 128
-    block = aligned(shift + size, PAGE)[shift:]
-    return block.view(type.dtype.numpy).reshape(type.shape)
-
-
-def aligned(size: int, boundary: int = 64) -> Array:
-    """Return so many zero bytes that start at a cache line, or at another boundary."""
-    block = np.zeros(size + boundary, np.uint8)
-    start = -block.ctypes.data % boundary
-    return block[start : start + size]

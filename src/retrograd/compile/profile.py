@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.compile import native
+from retrograd.compile.arrays import contiguous, empty, room
 from retrograd.compile.expressions import Interner, folds_in, walk
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
 from retrograd.compile.limits import Clock, Limits, measure
-from retrograd.compile.machine import Machine, Table, contiguous, empty, room
+from retrograd.compile.machine import Machine, Table
 from retrograd.compile.naming import label_kernels
 from retrograd.compile.overwriting import Pair
 from retrograd.compile.products import product_plan

@@ -1,0 +1,77 @@
+"""Arrays for programs: where they start, how they lie, and which memory is used once more."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from retrograd.tensor.types import Array, TensorType
+
+PAGE = 4096
+LARGE = 2**16
+"""Bytes from which on the memory of an answer is kept for the next one."""
+
+
+class Answers:
+    """Memory for a program's outputs: that of the last answer, once nobody holds it any more.
+
+    New memory comes from the system page by page, each cleared first, which takes longer than most
+    programs do.
+    """
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._blocks: dict[int, Array] = {}
+
+    def room(self, value: int, type: TensorType) -> Array:
+        """Return an array for an output, with whatever stood there before."""
+        if type.size * type.dtype.numpy.itemsize < LARGE:
+            return empty(type)
+        block = self._blocks.pop(value, None)
+        # Whoever holds an answer, or a view of it, holds its block: here, and as the argument.
+        if block is None or sys.getrefcount(block) > 2:
+            block = _block(type)
+        self._blocks[value] = block
+        return _at_line(type, block)
+
+
+def empty(type: TensorType) -> Array:
+    """Return an array of a type, with whatever stood there before; a large one at a cache line."""
+    if type.size * type.dtype.numpy.itemsize < PAGE:
+        return np.empty(type.shape, type.dtype.numpy)
+    return _at_line(type, _block(type))
+
+
+def _block(type: TensorType) -> Array:
+    return np.empty(type.size * type.dtype.numpy.itemsize + 64, np.uint8)
+
+
+def _at_line(type: TensorType, block: Array) -> Array:
+    return np.ndarray(type.shape, type.dtype.numpy, block, -block.ctypes.data % 64)
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array with its elements in order in memory, in the machine's own byte order."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="), order="C")
+
+
+def room(type: TensorType, number: int) -> Array:
+    """Return an array of zeros, at a place in its page that depends on its number.
+
+    Matrices that are walked together, such as weights and their moments, would otherwise fall into
+    the same few sets of the cache, row after row.
+    """
+    size, shift = type.size * type.dtype.numpy.itemsize, number * 11 % 32 * 128
+    block = aligned(shift + size, PAGE)[shift:]
+    return block.view(type.dtype.numpy).reshape(type.shape)
+
+
+def aligned(size: int, boundary: int = 64) -> Array:
+    """Return so many zero bytes that start at a cache line, or at another boundary."""
+    block = np.zeros(size + boundary, np.uint8)
+    start = -block.ctypes.data % boundary
+    return block[start : start + size]
