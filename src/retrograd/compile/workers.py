@@ -119,62 +119,89 @@ def _write_serve(target: Target) -> Text:
     return text
 
 
+class _Attempt(NamedTuple):
+    """The parameters of one attempt to run a program, in their order."""
+
+    table: Value
+    workers: Value
+    program: Value
+    slots: Value
+    polls: Value
+    give_way: Value
+    answer: Value
+
+    @staticmethod
+    def named() -> _Attempt:
+        """Return the parameters by their names; all are pointers but the two counts."""
+        counts = ("workers", "polls")
+        kinds = [(name, "i64" if name in counts else "ptr") for name in _Attempt._fields]
+        return _Attempt(*(Value(kind, f"%{name}") for name, kind in kinds))
+
+    def box(self, text: Text, i: Integer) -> Value:
+        """Write the look into the table for a worker's box."""
+        return text.load("ptr", text.address(self.table, i, "ptr"), 8)
+
+
 def _write_run(target: Target) -> Text:
     """Write one attempt to run a program: on all workers, or on none, as ``answer`` says.
 
     It waits so many polls for each worker that sleeps, which is for those that were just woken.
     """
-    names = ["table", "workers", "program", "slots", "polls", "give_way", "answer"]
-    kinds = ["ptr", "i64", "ptr", "ptr", "i64", "ptr", "ptr"]
-    parameters = [Value(kind, f"%{name}") for kind, name in zip(kinds, names, strict=True)]
-    table, workers, program, slots, polls, give_way, answer = parameters
-    text = Text("run", parameters)
-
-    def box(i: Integer) -> Value:
-        return text.load("ptr", text.address(table, i, "ptr"), 8)
-
-    def claim(i: Value, claimed: Value) -> list[Value]:
-        def rouse(count: Value) -> tuple[Value, list[Value]]:
-            seen = text.let("i64", f"load atomic i64, {box(i)} acquire, align 8")
-            is_asleep = text.compare("icmp eq", seen, text.integer(ASLEEP))
-            text.when(is_asleep, lambda: write_idle(text, count, give_way, target))
-            may_wait = text.compare("icmp slt", count, polls)
-            on = text.binary("and", is_asleep, may_wait)
-            return on, [text.binary("add", count, text.integer(1))]
-
-        text.repeat(rouse, [0])
-        return [text.binary("add", claimed, _swap(text, box(i), IDLE, CLAIMED))]
-
-    def post(i: Value) -> None:
-        to = box(i)
-        text.store(program, text.address(to, _PROGRAM), 8)
-        text.store(slots, text.address(to, _SLOTS), 8)
-        text.store(text.integer(text.add(i, 1)), text.address(to, _THREAD), 8)
-        _set(text, to, POSTED)
-
-    def finish(i: Value) -> None:
-        posted = text.integer(POSTED)
-        write_wait(
-            text, box(i), lambda seen: text.compare("icmp eq", seen, posted), give_way, target
-        )
+    given = _Attempt.named()
+    text = Text("run", given)
 
     def work() -> None:
-        text.loop(0, workers, 1, post)
-        text.do(f"call void {program.name}(i64 0, {slots})")
-        text.loop(0, workers, 1, finish)
+        text.loop(0, given.workers, 1, lambda i: _post(text, given, i))
+        text.do(f"call void {given.program.name}(i64 0, {given.slots})")
+        text.loop(0, given.workers, 1, lambda i: _finish(text, given, i, target))
 
     def let_go(i: Value) -> None:
-        _swap(text, box(i), CLAIMED, IDLE)
+        _swap(text, given.box(text, i), CLAIMED, IDLE)
 
     def give_up() -> None:
-        text.loop(0, workers, 1, let_go)
+        text.loop(0, given.workers, 1, let_go)
 
-    (claimed,) = text.loop(0, workers, 1, claim, [text.integer(0)])
-    is_ready = text.compare("icmp eq", claimed, workers)
-    text.store(text.convert("zext", is_ready, "i64"), answer, 8)
+    def claim(i: Value, claimed: Value) -> list[Value]:
+        return [text.binary("add", claimed, _claim(text, given, i, target))]
+
+    (claimed,) = text.loop(0, given.workers, 1, claim, [text.integer(0)])
+    is_ready = text.compare("icmp eq", claimed, given.workers)
+    text.store(text.convert("zext", is_ready, "i64"), given.answer, 8)
     text.when(is_ready, work)
-    text.when(text.compare("icmp ne", claimed, workers), give_up)
+    text.when(text.compare("icmp ne", claimed, given.workers), give_up)
     return text
+
+
+def _claim(text: Text, given: _Attempt, i: Value, target: Target) -> Value:
+    """Write the claiming of a worker, once it is awake; return 1 if that succeeded, otherwise 0."""
+
+    def rouse(count: Value) -> tuple[Value, list[Value]]:
+        seen = text.let("i64", f"load atomic i64, {given.box(text, i)} acquire, align 8")
+        is_asleep = text.compare("icmp eq", seen, text.integer(ASLEEP))
+        text.when(is_asleep, lambda: write_idle(text, count, given.give_way, target))
+        may_wait = text.compare("icmp slt", count, given.polls)
+        on = text.binary("and", is_asleep, may_wait)
+        return on, [text.binary("add", count, text.integer(1))]
+
+    text.repeat(rouse, [0])
+    return _swap(text, given.box(text, i), IDLE, CLAIMED)
+
+
+def _post(text: Text, given: _Attempt, i: Value) -> None:
+    """Write the giving of the job to a claimed worker."""
+    box = given.box(text, i)
+    text.store(given.program, text.address(box, _PROGRAM), 8)
+    text.store(given.slots, text.address(box, _SLOTS), 8)
+    text.store(text.integer(text.add(i, 1)), text.address(box, _THREAD), 8)
+    _set(text, box, POSTED)
+
+
+def _finish(text: Text, given: _Attempt, i: Value, target: Target) -> None:
+    """Write the wait for a worker to be done with its job."""
+    box, posted = given.box(text, i), text.integer(POSTED)
+    write_wait(
+        text, box, lambda seen: text.compare("icmp eq", seen, posted), given.give_way, target
+    )
 
 
 def _set(text: Text, box: Value, state: int) -> None:
