@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrograd.compile.engines import Engine, Memory, Store
+from retrograd.compile.engines import Engine, Memory
 from retrograd.compile.naming import Label, label_values, walk_back
+from retrograd.compile.store import Store
 from retrograd.compile.trace import Traced, trace
 from retrograd.tensor.errors import NonFiniteError
 from retrograd.tensor.places import recording

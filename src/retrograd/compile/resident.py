@@ -8,10 +8,11 @@ from typing import Any
 from retrograd.compile import native
 from retrograd.compile.compiled import is_native
 from retrograd.compile.debugging import CheckedEngine, is_checking, trace_places
-from retrograd.compile.engines import Engine, Evaluated, Memory, Native, Store
+from retrograd.compile.engines import Engine, Evaluated, Memory, Native
 from retrograd.compile.machine import Machine
 from retrograd.compile.program import Program
 from retrograd.compile.simplify import simplify
+from retrograd.compile.store import Store
 from retrograd.compile.trace import trace
 from retrograd.tensor.errors import InputError, ShapeError
 from retrograd.tensor.tensor import Tensor, from_array
