@@ -1,6 +1,8 @@
-"""How the whole suite runs: property tests without deadlines, and slow tests in parts."""
+"""How the whole suite runs: property tests without deadlines, slow tests in parts, one cache."""
 
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,22 @@ settings.load_profile("house")
 
 # Scripts that store PyTorch's numbers; they need PyTorch and are run by hand.
 collect_ignore_glob = ["oracles/*"]
+
+
+MADE_CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers and the processes that tests start inherit one cache of programs, not the user's."""
+    if "RETROGRAD_CACHE" not in os.environ:
+        config.stash[MADE_CACHE] = tempfile.mkdtemp(prefix="retrograd-tests-")
+        os.environ["RETROGRAD_CACHE"] = config.stash[MADE_CACHE]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if MADE_CACHE in config.stash:
+        del os.environ["RETROGRAD_CACHE"]
+        shutil.rmtree(config.stash[MADE_CACHE], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

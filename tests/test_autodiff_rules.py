@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Callable
 
 import numpy as np
+from tests.agreeing import assert_agree
 from tests.small_network import LABELS, Params, X, loss, near, params, random
 
 from retrograd import ops
@@ -63,9 +64,14 @@ def test_a_checkpoint_has_equal_gradients() -> None:
 
     p = {str(i): random(i, 3, 3) for i in range(4)}
     kept = grad(deep)(p, lambda f: f)
-    for found in (grad(deep)(p, checkpoint), compile(lambda p: grad(deep)(p, checkpoint))(p)):
-        for name in p:
-            np.testing.assert_array_equal(found[name], kept[name])
+    found = grad(deep)(p, checkpoint)
+    compiled, compiled_kept = (
+        compile(lambda p, wrap=wrap: grad(deep)(p, wrap))(p) for wrap in (checkpoint, lambda f: f)
+    )
+    for name in p:
+        np.testing.assert_array_equal(found[name], kept[name])
+        np.testing.assert_array_equal(compiled[name], compiled_kept[name])
+        assert_agree(compiled[name].numpy(), kept[name].numpy())
     nested = grad(lambda p: checkpoint(lambda x: deep({**p, "0": x}, checkpoint))(p["0"]))(p)
     for name in p:
         np.testing.assert_array_equal(nested[name], kept[name])

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from tests.agreeing import assert_agree
 
 from retrograd import nn, ops
 from retrograd.autodiff import grad, hessian, value_and_grad
@@ -115,10 +116,10 @@ def test_log_cosh_is_exact_at_both_ends() -> None:
 
 def test_compiled_losses_refuse_labels_out_of_range() -> None:
     for loss, scores in ((nn.cross_entropy, [[0.0, 0.0]]), (nn.hinge, [[0.0, 0.0]])):
-        with pytest.raises(IndexRangeError, match=r"label 2: it is not in 0\.\.1"):
+        with pytest.raises(IndexRangeError, match=r"2: it is not in 0\.\.1"):
             compile(loss)(tensor(scores), tensor([2]))
     for loss in (nn.binary_cross_entropy, nn.hinge):
-        with pytest.raises(IndexRangeError, match="at index -1"):
+        with pytest.raises(IndexRangeError, match="index -1"):
             compile(loss)(tensor([0.0]), tensor([-1]))
 
 
@@ -205,7 +206,7 @@ def test_weights_inside_a_compiled_step() -> None:
         return nn.cross_entropy(z, y, weights=w, class_weights=w[:2])
 
     given = tensor([[0.3, -1.0], [2.0, 0.5]]), tensor([1, 0]), tensor([0.5, 2.0])
-    assert compile(loss)(*given).item() == loss(*given).item()
+    assert_agree(compile(loss)(*given).numpy(), loss(*given).numpy())
 
 
 def test_a_quotient_of_an_exponential_is_no_softmax_by_itself() -> None:
