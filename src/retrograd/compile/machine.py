@@ -12,13 +12,13 @@ import numpy as np
 from retrograd.compile import native, pool, recall
 from retrograd.compile.arrays import Answers, aligned, contiguous
 from retrograd.compile.expressions import Interner
+from retrograd.compile.fitting import fit
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Schedule
 from retrograd.compile.layout import Layout
 from retrograd.compile.modules import module
 from retrograd.compile.overwriting import Pair
 from retrograd.compile.recall import Signature
-from retrograd.compile.schedule import schedule
 from retrograd.compile.splitting import split_folds
 from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
@@ -32,29 +32,39 @@ PARALLEL_WORK = 5_000_000
 
 
 class Plan(NamedTuple):
-    """How a graph is run: what the stages before writing made of it."""
+    """How a graph is run: what the stages before writing made of it.
+
+    ``extra`` is the share of its work that is done twice, to keep to a limit of memory.
+    """
 
     graph: Graph
     interner: Interner
     schedule: Schedule
     pairs: tuple[Pair, ...]
     threads: int
+    extra: float = 0.0
 
 
 class Machine:
     """A program that runs natively: called with the inputs' arrays, it returns the outputs'.
 
     ``carried`` are pairs of an input's and an output's number: a run writes that output where the
-    input lies, so that the next run goes on from there; the two share one place in `bind`.
+    input lies, so that the next run goes on from there; the two share one place in `bind`. The
+    arena, inputs, constants and outputs take no more than ``memory`` bytes, if that is given.
     """
 
     def __init__(
         self, graph: Graph, target: Target, threads: int | None = None,
-        carried: Sequence[Pair] = (), *, profiled: bool = False,
+        carried: Sequence[Pair] = (), *, profiled: bool = False, memory: int | None = None,
     ) -> None:  # fmt: skip
-        """Compile a graph for a target; small programs run on one thread, large ones on all."""
+        """Compile a graph for a target; small programs run on one thread, large ones on all.
+
+        Raises InputError if no plan keeps to the memory.
+        """
         self._asked = (graph, target, threads, tuple(carried), profiled)
-        key = recall.key_of(graph, target, threads, pool.usable_cores(), carried, profiled)
+        self._memory = memory
+        cores = pool.usable_cores()
+        key = recall.key_of(graph, target, threads, cores, carried, profiled, memory)
         known = recall.read(key) if key is not None else None
         library = native.recall(known.object, (NAME,)) if known is not None else None
         if known is None or library is None:
@@ -68,17 +78,21 @@ class Machine:
         self.constants = [contiguous(c) for c in graph.constants]
         self._lock = threading.Lock()
         self._answers = Answers()
-        self._own = Table(self)
+
+    @functools.cached_property
+    def _own(self) -> Table:
+        return Table(self)
 
     @functools.cached_property
     def plan(self) -> Plan:
         """How the graph is run, stage by stage: planned anew where it was known from before."""
-        given, _, threads, carried, _ = self._asked
+        given, target, threads, carried, _ = self._asked
         graph = split_folds(given)
-        interner = Interner()
-        pairs = tuple((i, graph.outputs[output]) for i, output in carried)
+        pairs = [(i, graph.outputs[output]) for i, output in carried]
         count = threads or _threads(graph)
-        return Plan(graph, interner, schedule(graph, interner), pairs, count)
+        found = fit(graph, target, pairs, count, self._memory)
+        pairs = [(i, found.graph.outputs[output]) for i, output in carried]
+        return Plan(found.graph, found.interner, found.schedule, tuple(pairs), count, found.extra)
 
     @property
     def graph(self) -> Graph:
@@ -117,15 +131,16 @@ class Machine:
         memory = (plan.threads, layout.thread_offset, layout.thread_bytes)
         signature = Signature(
             graph.inputs, graph.first_node, graph.outputs, outside, types, *memory, kernels,
-            library.key,
+            library.key, plan.extra,
         )  # fmt: skip
         return signature, library
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the outputs for these inputs; raises IndexRangeError for an index out of range."""
-        signature, table = self.signature, self._own
+        signature = self.signature
         values = dict(enumerate([contiguous(a) for a in arrays] + self.constants))
         with self._lock:
+            table = self._own
             for value in signature.arguments[signature.first_node :]:
                 values[value] = self._answers.room(value, signature.type_of(value))
             for value in signature.arguments:

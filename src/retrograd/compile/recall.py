@@ -31,7 +31,8 @@ class Signature(NamedTuple):
 
     ``arguments`` are the values that lie outside, in the order of their slots; ``types`` those of
     all inputs, constants, outputs and arguments. ``shared`` and ``own`` are the bytes of the arena
-    for all threads and for each. ``object`` names the compiled object in the cache.
+    for all threads and for each. ``object`` names the compiled object in the cache. ``extra`` is
+    the share of the work that is done twice, because the memory is limited.
     """
 
     inputs: tuple[TensorType, ...]
@@ -44,6 +45,7 @@ class Signature(NamedTuple):
     own: int
     kernels: int
     object: str
+    extra: float = 0.0
 
     @property
     def arena_bytes(self) -> int:
@@ -57,7 +59,7 @@ class Signature(NamedTuple):
 
 def key_of(
     graph: Graph, target: Target, threads: int | None, cores: int,
-    carried: Sequence[tuple[int, int]], profiled: bool,
+    carried: Sequence[tuple[int, int]], profiled: bool, memory: int | None = None,
 ) -> str | None:  # fmt: skip
     """Return the name of a graph's record, or None if it must be planned each time."""
     source = _source()
@@ -65,7 +67,7 @@ def key_of(
         return None
     nodes = [f"{_name(n.op)} {n.op!r} {n.inputs} {n.type!r}" for n in graph.nodes]
     parts = [
-        source, repr(target), repr((threads, cores, tuple(carried), profiled)),
+        source, repr(target), repr((threads, cores, tuple(carried), profiled, memory)),
         repr(graph.inputs), *map(_constant, graph.constants), *nodes, repr(graph.outputs),
     ]  # fmt: skip
     return cache.name_of("plan", *parts)

@@ -31,14 +31,16 @@ class Resident:
 
     def __init__(
         self, step: Callable[..., Any], state: Any, batch: Any, threads: int | None = None,
-        store: Store | None = None, is_checked: bool | None = None,
+        store: Store | None = None, is_checked: bool | None = None, memory: int | None = None,
     ) -> None:  # fmt: skip
         """Compile a step for a state and batches like ``batch``, and take over a copy of the state.
 
         With a ``store``, which another program of this state fills, that is gone on from instead.
         ``is_checked``, which RETROGRAD_DEBUG=nan decides if nothing is given, a step that makes a
-        number that is not finite raises NonFiniteError and leaves the state as it was. Raises
-        InputError if the step does not return a state of the same structure and types.
+        number that is not finite raises NonFiniteError and leaves the state as it was. The native
+        program keeps to ``memory`` bytes for a state, a batch, metrics and all that lies between,
+        and makes values anew instead of keeping them where it must. Raises InputError if it
+        cannot, or if the step does not return a state of the same structure and types.
         """
         is_checked = is_checking() if is_checked is None else is_checked
         traced = (trace_places if is_checked else trace)(step, state, batch)
@@ -55,7 +57,7 @@ class Resident:
         pairs = tuple((i, i) for i in range(len(self._given)))
         self._store = store or Store(tuple(self._given.values()), is_native=is_native())
         self._engine: Engine = (
-            Native(Machine(graph, native.host(), threads, pairs), self._store)
+            Native(Machine(graph, native.host(), threads, pairs, memory=memory), self._store)
             if is_native()
             else Evaluated(Program.of(graph), self._store)
         )

@@ -7,8 +7,11 @@ reads become one kernel with several outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from retrograd.compile.affine import coefficient
 from retrograd.compile.expressions import Interner, folds_in, loads_in, remake
@@ -39,18 +42,49 @@ class _Builder:
     interner: Interner
     inliner: Inliner
     not_before: dict[int, int]
+    order: Order
     groups: dict[tuple[int, int], list[Kernel]] = field(default_factory=dict)
     places: dict[int, _Place] = field(default_factory=dict)
     readers: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)
+    tops: dict[int, int] = field(default_factory=dict)
+
+    def floor(self, value: int) -> int:
+        """Return the stage after all those of earlier phases."""
+        phase = self.order.phase(value)
+        return max((top for n, top in self.tops.items() if n < phase), default=-1) + 1
+
+    def ceiling(self, value: int) -> int:
+        """Return the last stage of a value's phase."""
+        return self.tops[self.order.phase(value)]
 
 
-def schedule(graph: Graph, interner: Interner) -> Schedule:
+class Order(NamedTuple):
+    """What a plan for little memory asks for.
+
+    Values from one of the numbers ``phases`` on come in later stages than all before. A value that
+    ``overwrites`` an input comes after the readers of that input, so that it can take its place.
+    """
+
+    phases: Sequence[int] = ()
+    overwrites: Mapping[int, int] = MappingProxyType({})
+
+    def phase(self, value: int) -> int:
+        """Return the number of a value's phase."""
+        return bisect(self.phases, value)
+
+
+ANY = Order()
+"""As few stages as reads allow."""
+
+
+def schedule(graph: Graph, interner: Interner, order: Order = ANY) -> Schedule:
     """Return the kernels of a graph, grouped and staged."""
     stored = choose_stored(graph)
     inliner = Inliner(graph, stored, interner)
-    first = _place_all(_Builder(graph, interner, inliner, {}), stored)
+    first = _place_all(_Builder(graph, interner, inliner, {}, order), stored)
     # Once more, knowing the readers: what is read in its own row may wait for its reader's stage.
-    builder = _place_all(_Builder(graph, interner, inliner, _latest(first, stored)), stored)
+    latest = _latest(first, stored)
+    builder = _place_all(_Builder(graph, interner, inliner, latest, order), stored)
     local = _local(builder, stored)
     groups = [
         Group(stage, rows, _without_dead(graph, builder.groups.values(), tuple(kernels)))
@@ -80,6 +114,8 @@ def _latest(builder: _Builder, stored: frozenset[int]) -> dict[int, int]:
             for reader, in_row in builder.readers.get(value, [])
         )
         latest[value] = max(place.stage, min(ends)) if waits else place.stage
+        if builder.order.phases:
+            latest[value] = min(latest[value], builder.ceiling(value))
     return latest
 
 
@@ -120,10 +156,12 @@ def _add(builder: _Builder, kernel: Kernel) -> None:
     rows = rows_of(builder.interner, builder.graph, kernel)
     reads = [load for load in reads_of(kernel) if load.source >= builder.graph.first_node]
     (value,) = kernel.values
-    stage, after = builder.not_before.get(value, 0), -1
-    for load in reads:
-        place = builder.places[load.source]
-        if place.rows == rows and is_in_row(builder.graph, load, kernel, rows):
+    stage, after = max(builder.not_before.get(value, 0), builder.floor(value)), -1
+    needed = [(load.source, is_in_row(builder.graph, load, kernel, rows)) for load in reads]
+    needed += builder.readers.get(builder.order.overwrites.get(value, -1), [])
+    for source, in_row in needed:
+        place = builder.places[source]
+        if place.rows == rows and in_row:
             if place.stage >= stage:
                 after = place.number if place.stage > stage else max(after, place.number)
                 stage = place.stage
@@ -135,7 +173,9 @@ def _add(builder: _Builder, kernel: Kernel) -> None:
         number = len(kernels)
         kernels.append(kernel)
     builder.places[value] = _Place(stage, rows, number)
-    for load in reads:
+    phase = builder.order.phase(value)
+    builder.tops[phase] = max(builder.tops.get(phase, 0), stage)
+    for load in reads_of(kernel):
         in_row = is_in_row(builder.graph, load, kernel, rows)
         builder.readers.setdefault(load.source, []).append((value, in_row))
 
