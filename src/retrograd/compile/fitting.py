@@ -15,11 +15,12 @@ from retrograd.compile.ordering import bytes_in_arena, model_of
 from retrograd.compile.overwriting import Pair, carry
 from retrograd.compile.rematerialising import Chooser, rewrite
 from retrograd.compile.schedule import ANY, Order, schedule
+from retrograd.compile.slots import NAME
 from retrograd.compile.storing import choose_stored
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import Value
-from retrograd.compile.writing import NAME, arguments
+from retrograd.compile.writing import arguments
 from retrograd.tensor.errors import InputError
 
 GOALS = (1.0, 0.85, 0.7, 0.5, 0.25, 0.0)

@@ -19,11 +19,12 @@ from retrograd.compile.layout import Layout
 from retrograd.compile.modules import module
 from retrograd.compile.overwriting import Pair
 from retrograd.compile.recall import Signature
+from retrograd.compile.slots import NAME, STREAMED, Slot
 from retrograd.compile.splitting import split_folds
 from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
-from retrograd.compile.writing import NAME, STREAMED, Slot, arguments, write_program
+from retrograd.compile.writing import arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array
 

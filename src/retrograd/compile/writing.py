@@ -8,7 +8,6 @@ the other; the stages of a step are divided by barriers.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator, Sequence
 
 from retrograd.compile.barrier import write_barrier
@@ -22,29 +21,14 @@ from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.layout import Cut, Layout, lay_out
 from retrograd.compile.overwriting import Carried, Pair, carry, checks_indices
 from retrograd.compile.schedule import reads_of
+from retrograd.compile.slots import NAME, STREAMED, Slot
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import BYTES, Integer, Value
 from retrograd.compile.walks import Rows, Walker
 
-NAME = "program"
-STREAMED = 2**22
-"""Bytes of an output from which on it is written past the caches."""
 SMALL = 2**14
 """Bytes of a batch that are asked for a step ahead: half of the nearest cache."""
-
-
-class Slot(enum.IntEnum):
-    """The entries of the table that are not arguments."""
-
-    arena = 0
-    errors = 1
-    barrier = 2
-    give_way = 3
-    threads = 4
-    steps = 5
-    profile = 6
-    first_argument = 7
 
 
 def arguments(graph: Graph, carried: Sequence[Pair]) -> tuple[int, ...]:
