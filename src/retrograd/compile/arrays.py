@@ -14,25 +14,27 @@ LARGE = 2**16
 
 
 class Answers:
-    """Memory for a program's outputs: that of the last answer, once nobody holds it any more.
+    """Memory for a program's outputs: that of earlier answers, once nobody holds them any more.
 
     New memory comes from the system page by page, each cleared first, which takes longer than most
-    programs do.
+    programs do. Two blocks are kept: whoever asks for the next answer often still holds the last.
     """
 
     def __init__(self) -> None:
         """Keep nothing yet."""
-        self._blocks: dict[int, Array] = {}
+        self._blocks: dict[int, list[Array]] = {}
 
     def room(self, value: int, type: TensorType) -> Array:
         """Return an array for an output, with whatever stood there before."""
         if type.size * type.dtype.numpy.itemsize < LARGE:
             return empty(type)
-        block = self._blocks.pop(value, None)
-        # Whoever holds an answer, or a view of it, holds its block: here, and as the argument.
-        if block is None or sys.getrefcount(block) > 2:
-            block = _block(type)
-        self._blocks[value] = block
+        kept = self._blocks.setdefault(value, [])
+        for i in range(len(kept)):
+            # An answer and every view of it hold its block; the list and the argument do too.
+            if sys.getrefcount(kept[i]) <= 2:
+                return _at_line(type, kept[i])
+        block = _block(type)
+        kept[:] = [*kept[-1:], block]
         return _at_line(type, block)
 
 
