@@ -45,8 +45,7 @@ def failures(explanation):
     return wrong + [row for row in explanation.audits if not row.ok]
 
 
-@settings(max_examples=60)
-@given(
+RANDOM_NETWORKS = given(
     activation=st.sampled_from(ACTIVATIONS),
     loss=st.sampled_from(LOSS_FUNCTIONS),
     optimizer=st.sampled_from(OPTIMIZERS),
@@ -56,9 +55,9 @@ def failures(explanation):
     weighted=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_every_check_of_a_random_network_holds(
-    activation, loss, optimizer, sizes, normalization, dropout, weighted, seed
-):
+
+
+def check_a_network(activation, loss, optimizer, sizes, normalization, dropout, weighted, seed):
     net = nn.mlp(
         ops.key(seed), (5, *sizes, 3), activation=activation, dropout=dropout,
         normalization=normalization,
@@ -68,6 +67,19 @@ def test_every_check_of_a_random_network_holds(
     assert failures(explanation) == []
     assert explanation.loss == case.metrics()["loss"].item()  # bit for bit
     json.dumps(explanation.to_dict(), allow_nan=False)
+
+
+@settings(max_examples=12)
+@RANDOM_NETWORKS
+def test_every_check_of_a_random_network_holds(**drawn):
+    check_a_network(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=80)
+@RANDOM_NETWORKS
+def test_every_check_of_many_random_networks_holds(**drawn):
+    check_a_network(**drawn)
 
 
 def test_all_units_and_deltas_of_all_rows_hold():
