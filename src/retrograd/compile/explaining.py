@@ -13,10 +13,10 @@ from retrograd.compile.graph import Graph
 from retrograd.compile.inlining import uniform
 from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.layout import Layout
-from retrograd.compile.machine import PARALLEL_WORK, work
 from retrograd.compile.modules import module
 from retrograd.compile.naming import Names, label_kernels
 from retrograd.compile.overwriting import Carried, Pair, carry
+from retrograd.compile.planning import PARALLEL_WORK, work
 from retrograd.compile.printing import (
     WIDTH,
     fold_line,

@@ -5,45 +5,26 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrograd.compile import native, pool, recall
 from retrograd.compile.arrays import Answers, aligned, contiguous
-from retrograd.compile.expressions import Interner
-from retrograd.compile.fitting import fit
 from retrograd.compile.graph import Graph
-from retrograd.compile.kernels import Schedule
-from retrograd.compile.layout import Layout
 from retrograd.compile.modules import module
-from retrograd.compile.overwriting import Pair
 from retrograd.compile.recall import Signature
 from retrograd.compile.slots import NAME, STREAMED, Slot
-from retrograd.compile.splitting import split_folds
-from retrograd.compile.storing import traits_of
 from retrograd.compile.target import Target
-from retrograd.compile.text import Text
-from retrograd.compile.writing import arguments, write_program
 from retrograd.tensor.errors import IndexRangeError
 from retrograd.tensor.types import Array
 
-PARALLEL_WORK = 5_000_000
-"""Scalar operations of a run below which threads would wait longer than they work."""
-
-
-class Plan(NamedTuple):
-    """How a graph is run: what the stages before writing made of it.
-
-    ``extra`` is the share of its work that is done twice, to keep to a limit of memory.
-    """
-
-    graph: Graph
-    interner: Interner
-    schedule: Schedule
-    pairs: tuple[Pair, ...]
-    threads: int
-    extra: float = 0.0
+if TYPE_CHECKING:
+    from retrograd.compile.kernels import Schedule
+    from retrograd.compile.layout import Layout
+    from retrograd.compile.overwriting import Pair
+    from retrograd.compile.planning import Plan
+    from retrograd.compile.text import Text
 
 
 class Machine:
@@ -87,13 +68,10 @@ class Machine:
     @functools.cached_property
     def plan(self) -> Plan:
         """How the graph is run, stage by stage: planned anew where it was known from before."""
-        given, target, threads, carried, _ = self._asked
-        graph = split_folds(given)
-        pairs = [(i, graph.outputs[output]) for i, output in carried]
-        count = threads or _threads(graph)
-        found = fit(graph, target, pairs, count, self._memory)
-        pairs = [(i, found.graph.outputs[output]) for i, output in carried]
-        return Plan(found.graph, found.interner, found.schedule, tuple(pairs), count, found.extra)
+        from retrograd.compile import planning
+
+        graph, target, threads, carried, _ = self._asked
+        return planning.plan(graph, target, threads, carried, self._memory)
 
     @property
     def graph(self) -> Graph:
@@ -107,10 +85,8 @@ class Machine:
 
     @functools.cached_property
     def _written(self) -> tuple[Text, Layout]:
-        plan, (_, target, _, _, profiled) = self.plan, self._asked
-        return write_program(
-            plan.graph, plan.schedule, plan.interner, target, plan.threads > 1, plan.pairs, profiled
-        )
+        _, target, _, _, profiled = self._asked
+        return self.plan.written(target, profiled)
 
     @property
     def text(self) -> Text:
@@ -123,18 +99,9 @@ class Machine:
         return self._written[1]
 
     def _compile(self) -> tuple[Signature, native.Library]:
-        plan, (text, layout), target = self.plan, self._written, self._asked[1]
-        graph = plan.graph
+        (text, layout), target = self._written, self._asked[1]
         library = native.load(module([text], target), target)
-        outside = arguments(graph, plan.pairs)
-        types = {value: graph.type_of(value) for value in (*outside, *graph.outputs)}
-        kernels = sum(len(group.kernels) for group in plan.schedule.groups)
-        memory = (plan.threads, layout.thread_offset, layout.thread_bytes)
-        signature = Signature(
-            graph.inputs, graph.first_node, graph.outputs, outside, types, *memory, kernels,
-            library.key, plan.extra,
-        )  # fmt: skip
-        return signature, library
+        return self.plan.signature(layout, library.key), library
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the outputs for these inputs; raises IndexRangeError for an index out of range."""
@@ -216,16 +183,3 @@ class Table:
             f"it is not in 0..{self.state[2] - 1}",
             "count from 0; nothing wraps around and nothing is clipped",
         )
-
-
-def _threads(graph: Graph) -> int:
-    is_small = work(graph) < PARALLEL_WORK
-    return 1 if is_small else pool.start(pool.usable_cores())
-
-
-def work(graph: Graph) -> float:
-    """Return about how many scalar operations a run takes."""
-    return sum(
-        node.type.size * traits_of(graph, value).work
-        for value, node in enumerate(graph.nodes, graph.first_node)
-    )
