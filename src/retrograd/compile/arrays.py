@@ -77,3 +77,23 @@ def aligned(size: int, boundary: int = 64) -> Array:
     block = np.zeros(size + boundary, np.uint8)
     start = -block.ctypes.data % boundary
     return block[start : start + size]
+
+
+def uniform(constant: Array) -> float | int | bool | None:
+    """Return the number that all elements of a constant are, bit for bit, or None."""
+    if constant.size == 0:
+        return None
+    if not any(constant.strides):
+        constant = constant[(slice(1),) * constant.ndim]  # a view of one number
+    flat = np.ascontiguousarray(constant).reshape(-1)
+    first = flat[:1]
+    # Compared as bytes: NaNs are then equal to themselves, and the two zeros are not.
+    if flat.size > 1 and flat.tobytes() != first.tobytes() * flat.size:
+        return None
+    number: float | int | bool = first[0].item()
+    return number
+
+
+def is_held(constant: Array) -> bool:
+    """Return whether a constant takes room: not if it is a view of one number."""
+    return constant.size <= 1 or any(constant.strides)

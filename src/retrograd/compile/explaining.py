@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from retrograd.compile import native, pool
+from retrograd.compile.arrays import uniform
 from retrograd.compile.describing import Describer, describe_cut, describe_places
 from retrograd.compile.expressions import Interner
 from retrograd.compile.graph import Graph
-from retrograd.compile.inlining import uniform
 from retrograd.compile.kernels import Group, Kernel, Schedule
 from retrograd.compile.layout import Layout
 from retrograd.compile.modules import module

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
-import numpy as np
-
+from retrograd.compile.arrays import uniform
 from retrograd.compile.expressions import Interner, loads_in, remake
 from retrograd.compile.graph import Graph
 from retrograd.compile.storing import is_product
@@ -28,20 +27,6 @@ from retrograd.tensor.element import (
     Store,
     Var,
 )
-from retrograd.tensor.types import Array
-
-
-def uniform(constant: Array) -> float | int | bool | None:
-    """Return the number that all elements of a constant are, bit for bit, or None."""
-    if constant.size == 0:
-        return None
-    flat = np.ascontiguousarray(constant).reshape(-1)
-    first = flat[:1]
-    # Compared as bytes: NaNs are then equal to themselves, and the two zeros are not.
-    if flat.size > 1 and flat.tobytes() != first.tobytes() * flat.size:
-        return None
-    number: float | int | bool = first[0].item()
-    return number
 
 
 class Inliner:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from retrograd.compile import cache
+from retrograd.compile.arrays import uniform
 from retrograd.compile.graph import Graph
-from retrograd.compile.inlining import uniform
 from retrograd.compile.target import Target
 from retrograd.tensor.op import Op
 from retrograd.tensor.types import Array, DType, TensorType
