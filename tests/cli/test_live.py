@@ -46,7 +46,7 @@ def at_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     return written.decode()
 
 
-TRAIN = ["train", "shop.csv", "bought", "--time", "1s", "--patience", "9999", "--hidden", "8"]
+TRAIN = ["train", "shop.csv", "bought", "--time", "2s", "--patience", "9999", "--hidden", "8"]
 
 
 def test_a_terminal_gets_a_table_that_is_redrawn_in_80_columns(tmp_path: Path) -> None:
