@@ -179,7 +179,9 @@ def longer_chunk(made: Stages) -> Layout:
 
 
 LAYOUTS = {
-    "overlap": Planted(overlapping, r"%\d+ and %\d+ overlap in a thread's memory while both are alive"),
+    "overlap": Planted(
+        overlapping, r"%\d+ and %\d+ overlap in a thread's memory while both are alive"
+    ),
     "alignment": Planted(lambda made: moved(made, 4), "starts at byte 4 of the arena, within a li"),
     "end": Planted(lambda made: moved(made, 64), r"ends at byte \d+ of the arena, which has \d+"),
     "places": Planted(two_places, r"%\d+ has not exactly the one place that it needs"),
