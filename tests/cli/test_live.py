@@ -114,3 +114,20 @@ def test_plain_lines_keep_a_distance_and_the_last_is_always_said(
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in lines] == ["1/9", "5/9", "9/9"]
     assert lines[-1] == "epoch 9/9  loss 0.1111  validation_loss 0.1111  accuracy 0.8889 *"
+
+
+@pytest.mark.parametrize(
+    ("first_epoch", "said"),
+    [(1.5, "1:41: 1,000 steps of 100 ms"), (4.0, "1:06:40: 1,000 steps of 4000 ms")],
+)
+def test_what_the_first_epoch_compiled_is_no_part_of_the_pace(
+    first_epoch: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    with TrainingView(Output(), Limits(steps=1000), lambda: now[0]) as view:
+        for i in range(1, 10):
+            now[0] += first_epoch if i == 1 else 0.1
+            view.hear(step(i))
+            view.hear(epoch(i, 1 / i))
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("time")]
+    assert said in line

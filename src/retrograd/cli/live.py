@@ -19,7 +19,8 @@ PLAIN_SECONDS = 2.0
 """Shortest time between two plain lines, so that a log of a thousand short epochs stays short."""
 
 PACE_SECONDS = 0.25
-"""Seconds of steps, compiling not the least of them, after which the run's length is foretold."""
+"""Seconds of steps after which the run's length is foretold; in the first epoch, which compiles
+what all of them need, the seconds between two plain lines."""
 
 _BAR = 14
 _COURSE = 24
@@ -51,7 +52,8 @@ class TrainingView:
         self._history: list[EpochDone] = []
         self._best: EpochDone | None = None
         self._unsaid: EpochDone | None = None
-        self._rows, self._steps, self._since = 0, 0, clock()
+        self._rows, self._steps = 0, 0
+        self._begun = self._since = clock()
         self._has_foretold = False
 
     def __enter__(self) -> TrainingView:
@@ -83,7 +85,7 @@ class TrainingView:
         """Take note of an event, and draw if it is time."""
         match event:
             case Started():
-                self._since = self._clock()
+                self._begun = self._since = self._clock()
                 if event.is_resumed:
                     self._output.talk(f"going on at epoch {event.epoch}, step {event.step:,}")
             case StepDone():
@@ -94,6 +96,8 @@ class TrainingView:
                 if self._live is not None and self._is_due(REDRAW_SECONDS):
                     self._draw(event)
             case EpochDone():
+                if not self._history:
+                    self._measure_anew()
                 self._unsaid = event
                 self._history = [*self._history[1 - _COURSE :], event]
                 self._best = event if event.is_best else self._best
@@ -105,10 +109,11 @@ class TrainingView:
     def _foretell(self, event: StepDone) -> None:
         """Say how long the run will take at most, once the first steps have shown their pace."""
         seconds, limits = self._clock() - self._since, self._limits
-        if seconds < PACE_SECONDS:
+        if seconds < (PACE_SECONDS if self._history else PLAIN_SECONDS):
             return
         self._has_foretold = True
         pace = seconds / self._steps
+        seconds = self._clock() - self._begun
         ends = self._ends(event, seconds, pace)
         left = min((left for _, left in ends), default=0.0)
         if left > PLAIN_SECONDS:
@@ -116,6 +121,12 @@ class TrainingView:
             self._output.talk(
                 f"time      at most {_clock_words(seconds + left)}: {steps}{number(1000 * pace)} ms"
             )
+
+    def _measure_anew(self) -> None:
+        """Count rows and steps from here on: the first epoch had to compile what it ran."""
+        self._rows, self._steps, self._since = 0, 0, self._clock()
+        if self._live is not None:
+            self._drawn = self._since  # a first step alone has no pace yet
 
     def _is_due(self, seconds: float) -> bool:
         now = self._clock()
@@ -145,7 +156,7 @@ class TrainingView:
         """Return how far the run is, how fast it goes, and how long it takes at most."""
         seconds = max(self._clock() - self._since, 1e-9)
         pace = seconds / max(self._steps, 1)
-        ends = self._ends(event, seconds, pace)
+        ends = self._ends(event, self._clock() - self._begun, pace)
         line = f"epoch {event.epoch}{self._of()}  step {event.step:,}"
         if ends:
             done = min(max(part for part, _ in ends), 1.0)
