@@ -85,6 +85,18 @@ def test_recorded_values(name: str, share: float) -> None:
     check_recording(name, 3, share)
 
 
+def test_a_recorded_transpose_of_a_factor() -> None:
+    """A product with one column: how its factors lie decides how it is added up."""
+    random = np.random.default_rng(8)
+    arrays = [random.standard_normal((64, n)).astype(np.float32) for n in (23, 1)]
+    graph = graph_of(lambda a, b: ops.transpose(a) @ b, *map(from_array, arrays))
+    nodes = tuple(range(graph.first_node, graph.first_node + len(graph.nodes)))
+    for target in TARGETS:
+        alone = Machine(graph, target, 1)(arrays)
+        found = Machine(graph._replace(outputs=graph.outputs + nodes), target, 1)(arrays)
+        assert_same(found[:1], alone, "recording the transpose")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("seed", range(3))

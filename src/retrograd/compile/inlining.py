@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from retrograd.compile.arrays import uniform
 from retrograd.compile.expressions import Interner, loads_in, remake
 from retrograd.compile.graph import Graph
-from retrograd.compile.storing import is_product
+from retrograd.compile.storing import DEEPEST, is_product, traits_of
 from retrograd.tensor.element import (
     OUTPUT,
     BufferReader,
@@ -27,6 +27,9 @@ from retrograd.tensor.element import (
     Store,
     Var,
 )
+
+Read = Callable[[int, Index], Element]
+"""From a value and an index to the element there."""
 
 
 class Inliner:
@@ -57,14 +60,33 @@ class Inliner:
             self._instances[key] = lowered
         return self._instances[key]
 
+    def factor(self, value: int, index: Index, depth: int = 0) -> Element:
+        """Return the element of a product's factor: of what an answer that computes nothing moves.
+
+        How a product is added up depends on how its factors lie. A transpose that is an answer as
+        well, and so has a buffer, must not change that: what was transposed is read all the same.
+        """
+        is_answer = value >= self.graph.first_node and value in self.graph.outputs
+        if not is_answer or depth > DEEPEST or not traits_of(self.graph, value).only_moves:
+            return self.element(value, index)
+        answer = self._answer(value, index)
+        assert isinstance(answer, Element), "what only moves has an element form"
+        if not isinstance(answer, Load):
+            return Rebuilder(self.interner, self.element)(answer)
+        inside = tuple(map(Rebuilder(self.interner, self.element), answer.index))
+        return self.factor(answer.source, inside, depth + 1)
+
     def lowered(self, value: int, index: Index) -> Lowered:
         """Return what the producer of a value answers at an index, its own readers inlined."""
-        node = self.graph.nodes[value - self.graph.first_node]
-        readers = [BufferReader(i, self.graph.type_of(i)) for i in node.inputs]
-        answer = node.op.lower(node.type, index, *readers)
+        answer = self._answer(value, index)
         if isinstance(answer, Loops):
             return self._loops(answer)
-        return Rebuilder(self.interner, self.element)(answer)
+        return Rebuilder(self.interner, self.element, self.factor)(answer)
+
+    def _answer(self, value: int, index: Index) -> Lowered:
+        node = self.graph.nodes[value - self.graph.first_node]
+        readers = [BufferReader(i, self.graph.type_of(i)) for i in node.inputs]
+        return node.op.lower(node.type, index, *readers)
 
     def _loops(self, loops: Loops) -> Loops:
         rebuild = Rebuilder(self.interner, self._element_or_output(loops.initial))
@@ -89,9 +111,12 @@ class Inliner:
 class Rebuilder:
     """Takes an element into an interner, reading every load through a function."""
 
-    def __init__(self, interner: Interner, read: Callable[[int, Index], Element]) -> None:
-        """Start with no element met."""
+    def __init__(
+        self, interner: Interner, read: Read, read_factor: Read | None = None
+    ) -> None:  # fmt: skip
+        """Start with no element met; factors of products may be read in a way of their own."""
         self._interner, self._read = interner, read
+        self._read_factor = read_factor or read
         # Elements share parts: each is rebuilt once. They are kept, so that no identity is reused.
         self._done: dict[int, tuple[Element, Element]] = {}
 
@@ -133,5 +158,9 @@ class Rebuilder:
         if not is_product(e):
             return interner.fold(e, self(e.body))
         assert isinstance(e.body, Call)
-        factors = tuple(map(self, e.body.arguments))
+        factors = tuple(map(self._factor, e.body.arguments))
         return interner.fold(e, interner.call("product", factors, e.dtype))
+
+    def _factor(self, e: Element) -> Element:
+        assert isinstance(e, Load)
+        return self._read_factor(e.source, tuple(map(self, e.index)))

@@ -58,6 +58,11 @@ class Traits(NamedTuple):
     work: float
     depth: int
 
+    @property
+    def only_moves(self) -> bool:
+        """Whether nothing is computed, and each element is one of another value or a number."""
+        return self.cost == 0 and not self.must_store
+
 
 class Decision(NamedTuple):
     """Whether a value gets a buffer, and why in a few words."""
@@ -88,7 +93,11 @@ def decide(graph: Graph) -> dict[int, Decision]:
             else _decide(graph, value, traits[value], own, costs[value])
         )
         for use in traits[value].uses:
-            through = [Use(value, 1.0, False)] if decision.is_stored else own
+            through = own
+            if decision.is_stored:
+                # Products read what an answer moved, not the answer (`Inliner.factor`).
+                moved = [u for u in own if u.is_factor] if traits[value].only_moves else []
+                through = [Use(value, 1.0, False), *moved]
             readers.setdefault(use.value, []).extend(
                 Use(root, times * use.times, is_factor or use.is_factor)
                 for root, times, is_factor in through
