@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from retrograd.compile.arrays import contiguous, empty
+from retrograd.compile.arrays import contiguous, empty, is_held
 from retrograd.compile.graph import Graph
 from retrograd.compile.machine import Machine, Table
 from retrograd.compile.program import Program
@@ -22,8 +22,8 @@ LARGE = 2**16
 class Memory(NamedTuple):
     """Bytes that a step's program works in: all that it ever holds at a time.
 
-    arena: values between the parts of the step.  state: what it goes on from and changes.
-    batch: one batch.  outputs: the metrics of one step.
+    arena: values between the parts of the step, and constants.  state: what it goes on from and
+    changes.  batch: one batch.  outputs: the metrics of one step.
     """
 
     arena: int
@@ -88,7 +88,8 @@ class Native:
     def memory(self) -> Memory:
         """What it works in."""
         machine = self.machine
-        arena = machine.signature.arena_bytes
+        held = sum(c.nbytes for c in machine.constants if is_held(c))
+        arena = machine.signature.arena_bytes + held
         return _memory(machine.signature, len(self._store.types), arena)
 
     def on(self, store: Store) -> Native:

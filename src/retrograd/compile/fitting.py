@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from retrograd.compile.arrays import is_held
 from retrograd.compile.emitter import Buffer, Emitter
 from retrograd.compile.expressions import Interner
 from retrograd.compile.folding import write_fold
@@ -13,7 +14,7 @@ from retrograd.compile.kernels import Schedule
 from retrograd.compile.layout import Layout, lay_out
 from retrograd.compile.ordering import bytes_in_arena, model_of
 from retrograd.compile.overwriting import Pair, carry
-from retrograd.compile.rematerialising import Chooser, rewrite
+from retrograd.compile.rematerialising import Choice, Chooser, rewrite
 from retrograd.compile.schedule import ANY, Order, schedule
 from retrograd.compile.slots import NAME
 from retrograd.compile.storing import choose_stored
@@ -23,8 +24,21 @@ from retrograd.compile.values import Value
 from retrograd.compile.writing import arguments
 from retrograd.tensor.errors import InputError
 
-GOALS = (1.0, 0.85, 0.7, 0.5, 0.25, 0.0)
-"""What the values may take, as shares of the arena's limit: the model knows them only about."""
+TRIES = 5
+"""Plans that are tried at most: what the values take alone says only about what all takes."""
+
+
+class LimitError(InputError):
+    """No plan keeps to a limit; ``smallest`` are the bytes of the one that comes nearest."""
+
+    def __init__(self, limit: int, plain: int, smallest: int) -> None:
+        """Say what was asked, and what it takes at least."""
+        self.smallest = smallest
+        super().__init__(
+            f"running a program in {limit:,} bytes",
+            f"it takes {plain:,}, and {smallest:,} with values made anew instead of kept",
+            "give more memory, smaller batches, or a smaller network",
+        )
 
 
 class Fitted(NamedTuple):
@@ -47,7 +61,7 @@ def fit(
     """Return the fastest plan that keeps to a limit, if there is one.
 
     The limit is for all that a program works in: the arena, inputs, constants and outputs. Raises
-    InputError if no plan keeps to it.
+    LimitError, an InputError, if no plan keeps to it.
     """
     if limit is None:
         interner = Interner()
@@ -55,35 +69,58 @@ def fit(
     plain = _planned(graph, target, pairs, threads, ANY)
     if plain.total <= limit:
         return plain
-    outside = {*arguments(graph, pairs), *carry(graph, plain.schedule, pairs).in_place}
-    overwrites = {value: given for given, value in pairs if value != given}
-    model = model_of(graph, choose_stored(graph), outside, overwrites)
-    chooser = Chooser(model)
-    fixed = outside_bytes(graph, pairs)
+    room = limit - outside_bytes(graph, pairs)
+    fitter = _Fitter(graph, target, pairs, threads, plain.schedule)
     smallest = plain
-    for share in GOALS:
-        goal = int(share * (limit - fixed))
-        choice = chooser.choose(goal)
-        changed = rewrite(graph, model, choice, max(goal, choice.peak))
-        new = dict(zip(graph.outputs, changed.graph.outputs, strict=True))
-        moved = [(given, new[value]) for given, value in pairs]
-        order = Order(changed.phases, {new[value]: given for value, given in overwrites.items()})
-        found = _planned(changed.graph, target, moved, threads, order)
-        extra = choice.extra / max(sum(model.work.values()), 1.0)
-        found = found._replace(extra=extra, origins=changed.origins)
+    for found in fitter.plans(limit, room):
         if found.total <= limit:
             return found
         smallest = min(smallest, found, key=lambda f: f.total)
-    raise InputError(
-        f"running a program in {limit:,} bytes",
-        f"it takes {plain.total:,}, and {smallest.total:,} with values made anew, not kept",
-        "give more memory, smaller batches, or a smaller network",
-    )
+    raise LimitError(limit, plain.total, smallest.total)
+
+
+class _Fitter:
+    """Makes plans of a graph whose values take no more than they may, as far as that is known."""
+
+    def __init__(
+        self, graph: Graph, target: Target, pairs: Sequence[Pair], threads: int, plain: Schedule
+    ) -> None:
+        self.graph, self.target, self.pairs, self.threads = graph, target, pairs, threads
+        outside = {*arguments(graph, pairs), *carry(graph, plain, pairs).in_place}
+        self.overwrites = {value: given for given, value in pairs if value != given}
+        self.model = model_of(graph, choose_stored(graph), outside, self.overwrites)
+        self.chooser = Chooser(self.model)
+
+    def plans(self, limit: int, goal: int) -> Iterator[Fitted]:
+        """Yield plans for ever smaller goals, and at last the smallest that are known."""
+        for _ in range(TRIES):
+            choice = self.chooser.choose(goal)
+            if choice.peak > goal:
+                break
+            found = self.plan(choice, goal)
+            yield found
+            goal -= found.total - limit
+        yield self.plan(self.chooser.smallest(), 0)
+        yield self.plan(self.chooser.choose(0), 0)
+
+    def plan(self, choice: Choice, goal: int) -> Fitted:
+        """Return the plan of a choice, in as few phases as keep to a goal if it does."""
+        changed = rewrite(self.graph, self.model, choice, max(goal, choice.peak))
+        new = dict(zip(self.graph.outputs, changed.graph.outputs, strict=True))
+        moved = [(given, new[value]) for given, value in self.pairs]
+        places = {new[value]: given for value, given in self.overwrites.items()}
+        order = Order(changed.stored, changed.phases, places)
+        found = _planned(changed.graph, self.target, moved, self.threads, order)
+        extra = choice.extra / max(sum(self.model.work.values()), 1.0)
+        return found._replace(extra=extra, origins=changed.origins)
 
 
 def outside_bytes(graph: Graph, pairs: Sequence[Pair]) -> int:
     """Return the bytes of inputs, constants and outputs."""
-    return sum(bytes_in_arena(graph, value) for value in arguments(graph, pairs))
+    first = len(graph.inputs)
+    light = {v for v, c in enumerate(graph.constants, first) if not is_held(c)}
+    values = (v for v in arguments(graph, pairs) if v not in light)
+    return sum(bytes_in_arena(graph, value) for value in values)
 
 
 def _planned(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrograd.compile import native, pool, recall
-from retrograd.compile.arrays import Answers, aligned, contiguous
+from retrograd.compile.arrays import Answers, aligned, contiguous, is_held
 from retrograd.compile.graph import Graph
 from retrograd.compile.modules import module
 from retrograd.compile.recall import Signature
@@ -57,7 +57,7 @@ class Machine:
             known, library = self._compile()
         self.signature, self.library = known, library
         self._address = library.address(NAME)
-        self.constants = [contiguous(c) for c in graph.constants]
+        self.constants = [contiguous(c) if is_held(c) else c for c in graph.constants]
         self._lock = threading.Lock()
         self._answers = Answers()
 

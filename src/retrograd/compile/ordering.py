@@ -70,6 +70,18 @@ def bytes_in_arena(graph: Graph, value: int) -> int:
     return -(-type.size * BYTES[type.dtype] // 64) * 64
 
 
+class Attempt(NamedTuple):
+    """Values to make, in order; better ones compare less.
+
+    Those that leave no more bytes alive come first, the one that needs the fewest meanwhile before
+    the others; then those that add the least.
+    """
+
+    adds: bool
+    size: int
+    values: tuple[int, ...]
+
+
 class _Run:
     """How far an order has come: what is made, and how many readers each value still has."""
 
@@ -86,10 +98,10 @@ class _Run:
         needed = (*self.model.reads[value], *self.model.waits.get(value, ()))
         return all(v in self.done or v in more for v in needed)
 
-    def attempt(self, value: int) -> tuple[int, list[int]]:
-        """Return the bytes that making a value adds, with all that then costs no more, in order."""
+    def attempt(self, value: int) -> Attempt:
+        """Try to make a value, and all that then costs no more."""
         model, made, left = self.model, {}, {}  # type: ignore[var-annotated]
-        queue, total = [value], 0
+        queue, total, most = [value], 0, 0
         while queue:
             v = queue.pop(0)
             if v in made or v in self.done or not self.is_ready(v, made):
@@ -99,12 +111,14 @@ class _Run:
             net = added - sum(model.sizes[r] for r in freed)
             if v != value and net > model.small:
                 continue
+            most = max(most, total + added)
             total += net
             made[v] = None
             for r in model.reads[v]:
                 left[r] = left.get(r, self.left[r]) - 1
             queue.extend(self.readers[v])
-        return total, list(made)
+        is_cheap = total <= model.small
+        return Attempt(not is_cheap, most if is_cheap else total, tuple(made))
 
     def make(self, values: Sequence[int]) -> None:
         for value in values:
@@ -122,18 +136,23 @@ def order_of(model: Model) -> list[int]:
     run, everything = _Run(model), sorted(model.sizes)
     large = {v for v in everything if model.sizes[v] >= model.small}
     near: dict[int, None] = {}
+    unblocked: dict[int, list[int]] = {}
+    for value, others in model.waits.items():
+        for other in others:
+            unblocked.setdefault(other, []).append(value)
     while len(run.done) < len(everything):
         waiting = [v for v in everything if v not in run.done]
         chosen = next((v for v in waiting if run.is_ready(v)), None)
         if chosen is None:
-            run.make(waiting[:1])  # what it waits for waits for it
-            made = waiting[:1]
+            made = tuple(waiting[:1])  # what it waits for waits for it
+            run.make(made)
         else:
             options = [v for v in near if v not in run.done and run.is_ready(v)]
             tries = [run.attempt(v) for v in dict.fromkeys((chosen, *options))]
-            made = min(tries, key=lambda found: found[0])[1]
+            made = min(tries, key=lambda found: found[:2]).values
             run.make(made)
         for value in made:
+            near.update(dict.fromkeys(unblocked.get(value, ())))
             if value in large:
                 near.update(dict.fromkeys(run.readers[value]))
     return list(run.done)

@@ -17,6 +17,9 @@ from typing import NamedTuple
 from retrograd.compile.graph import Graph, Node, verify
 from retrograd.compile.ordering import Model, order_of
 
+MOST_ROUNDS = 8
+"""So often each value is dropped or kept instead, if that is better."""
+
 Made = tuple[int, bool]
 """A stored value, or (True) the copy of it that is made late."""
 
@@ -29,25 +32,30 @@ class Item(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What is made in which order: the bytes alive at most, and the work that comes on top."""
+    """What is made in which order: bytes alive at each moment, and the work that comes on top."""
 
     items: tuple[Item, ...]
-    peak: int
+    alive: list[int]
     extra: float
     dropped: frozenset[int]
 
+    @property
+    def peak(self) -> int:
+        """The bytes alive at most."""
+        return max(self.alive)
+
+    def worth(self, limit: int) -> tuple[int, float]:
+        """Return what is compared: bytes over a limit, at all moments together, and then work."""
+        return sum(held - limit for held in self.alive if held > limit), self.extra
+
 
 class Rewritten(NamedTuple):
-    """A graph in its new order, the numbers at which phases begin, and its clones' originals."""
+    """A graph in its new order, its stored values, where phases begin, and what numbers were."""
 
     graph: Graph
+    stored: frozenset[int]
     phases: tuple[int, ...]
     origins: dict[int, int]
-
-
-def choose(model: Model, limit: int) -> Choice:
-    """Return what fits into a limit of bytes with the least work, or the smallest there is."""
-    return Chooser(model).choose(limit)
 
 
 class Chooser:
@@ -62,7 +70,9 @@ class Chooser:
         for value in self.order:
             for read in model.reads[value]:
                 self.ends[read] = max(self.ends[read], self.place[value])
+        self.large = {v for v in self.order if model.sizes[v] >= model.small}
         self.waits = self._long_waits()
+        self.tried: dict[frozenset[int], Choice] = {}
 
     def _long_waits(self) -> dict[int, int]:
         """Return for each large value that waits the place after which a copy is read."""
@@ -74,32 +84,42 @@ class Chooser:
         for value, places in uses.items():
             gaps = [(b - a, a) for a, b in pairwise(places)]
             longest, start = max(gaps, default=(0, 0))
-            if longest > 2 and self.model.sizes[value] >= self.model.small:
+            if longest > max(2, len(self.order) // 20) and value in self.large:
                 found[value] = start
         return found
 
     def choose(self, limit: int) -> Choice:
         """Return what fits into a limit of bytes with the least work, or the smallest there is."""
-        best = self.simulate(frozenset())
-        if best.peak <= limit:
-            return best
-        tried = {best.dropped}
-        for dropped in self._candidates():
-            if dropped not in tried:
-                tried.add(dropped)
-                best = min(best, self.simulate(dropped), key=lambda c: _worth(c, limit))
+        if self.simulate(frozenset()).peak > limit and len(self.tried) == 1:
+            for dropped in self._candidates():
+                self.simulate(dropped)
+        best = min(self.tried.values(), key=lambda c: c.worth(limit))
+        for _ in range(MOST_ROUNDS):
+            before = best
+            for value in self.waits:
+                other = self.simulate(best.dropped ^ {value})
+                best = min(best, other, key=lambda c: c.worth(limit))
+            if best is before:
+                break
         return self._with_less_work(best, limit)
 
+    def smallest(self) -> Choice:
+        """Return what takes the least of all that was tried."""
+        return min(self.tried.values(), key=lambda c: (c.peak, c.extra))
+
     def _candidates(self) -> Iterator[frozenset[int]]:
-        """Yield sets of values to drop: up to a price a byte, one in every so many bytes kept."""
+        """Yield sets of values to drop: all up to one price, up to another one in so many bytes."""
         price = {v: self.model.work[v] / self.model.sizes[v] for v in self.waits}
         ranked = sorted(set(price.values()))
-        steps = max(len(ranked) // 6, 1)
-        for most in dict.fromkeys((*ranked[::steps], *ranked[-1:])):
-            cheap = [v for v in self.order if v in price and price[v] <= most]
-            total = sum(self.model.sizes[v] for v in cheap)
-            for part in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32):
-                yield self._segments(cheap, total / part)
+        steps = max(len(ranked) // 4, 1)
+        levels = list(dict.fromkeys((*ranked[::steps], *ranked[-1:])))
+        for i, most in enumerate(levels):
+            for least in (-1.0, *levels[:i]):
+                cheap = frozenset(v for v in price if price[v] <= least)
+                rest = [v for v in self.order if v in price and least < price[v] <= most]
+                total = sum(self.model.sizes[v] for v in rest)
+                for part in (1, 2, 3, 4, 6, 8, 12, 24):
+                    yield cheap | self._segments(rest, total / part)
 
     def _segments(self, values: Sequence[int], most: float) -> frozenset[int]:
         """Return the values without those that are kept, one after each so many bytes."""
@@ -123,14 +143,17 @@ class Chooser:
 
     def simulate(self, dropped: frozenset[int]) -> Choice:
         """Return the order with late copies of what is dropped, and what that takes."""
+        if dropped not in self.tried:
+            self.tried[dropped] = self._simulated(dropped)
+        return self.tried[dropped]
+
+    def _simulated(self, dropped: frozenset[int]) -> Choice:
         ends = {**self.ends, **{v: self.waits[v] for v in dropped}}
-        items: list[Item] = []
+        large, items = self.large, list[Item]()
         copies: set[int] = set()
 
         def source(read: int, now: int) -> Made:
-            is_there = self.place[read] < now <= ends[read]
-            is_small = self.model.sizes[read] < self.model.small
-            return (read, not (is_there or (is_small and read not in dropped)))
+            return (read, now > ends[read] and (read in large or read in dropped))
 
         for now, value in enumerate(self.order):
             reads = tuple(source(r, now) for r in self.model.reads[value])
@@ -147,18 +170,20 @@ class Chooser:
                     items.append(Item((stack.pop(), True), own))
             items.append(Item((value, False), reads))
         extra = sum(self.model.work[v] for v in copies)
-        return Choice(tuple(items), max(alive_bytes(self.model, items)), extra, dropped)
+        return Choice(tuple(items), alive_bytes(self.model, items), extra, dropped)
 
 
-def _worth(choice: Choice, limit: int) -> tuple[int, float]:
-    return max(choice.peak, limit), choice.extra
+def last_uses(items: Sequence[Item]) -> dict[Made, int]:
+    """Return the place of what reads each value last."""
+    last = {item.made: i for i, item in enumerate(items)}
+    for i, item in enumerate(items):
+        last.update((read, i) for read in item.reads)
+    return last
 
 
 def alive_bytes(model: Model, items: Sequence[Item]) -> list[int]:
     """Return the bytes that are alive while each item is made."""
-    last = {item.made: i for i, item in enumerate(items)}
-    for i, item in enumerate(items):
-        last.update((read, i) for read in item.reads)
+    last = last_uses(items)
     dying: list[int] = [0] * (len(items) + 1)
     for made, i in last.items():
         dying[i] += model.sizes[made[0]]
@@ -211,4 +236,5 @@ def rewrite(graph: Graph, model: Model, choice: Choice, limit: int) -> Rewritten
         numbers[item.made] = add(value, tuple(names.get(x, x) for x in own))
     outputs = tuple(numbers.get((v, False), v) for v in graph.outputs)
     done = Graph(graph.inputs, graph.constants, tuple(nodes), outputs)
-    return Rewritten(verify(done, "rematerialise"), tuple(phases), origins)
+    stored = frozenset(numbers.values())
+    return Rewritten(verify(done, "rematerialise"), stored, tuple(phases), origins)

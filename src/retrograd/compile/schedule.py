@@ -63,8 +63,10 @@ class Order(NamedTuple):
 
     Values from one of the numbers ``phases`` on come in later stages than all before. A value that
     ``overwrites`` an input comes after the readers of that input, so that it can take its place.
+    ``stored`` are the values with a buffer, if they are not chosen anew.
     """
 
+    stored: frozenset[int] | None = None
     phases: Sequence[int] = ()
     overwrites: Mapping[int, int] = MappingProxyType({})
 
@@ -79,7 +81,7 @@ ANY = Order()
 
 def schedule(graph: Graph, interner: Interner, order: Order = ANY) -> Schedule:
     """Return the kernels of a graph, grouped and staged."""
-    stored = choose_stored(graph)
+    stored = choose_stored(graph) if order.stored is None else order.stored
     inliner = Inliner(graph, stored, interner)
     first = _place_all(_Builder(graph, interner, inliner, {}, order), stored)
     # Once more, knowing the readers: what is read in its own row may wait for its reader's stage.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from retrograd.compile.arrays import uniform
 from retrograd.compile.graph import Graph, Node, verify
 from retrograd.tensor.op import Op
 from retrograd.tensor.types import Array, Shape
@@ -52,7 +53,21 @@ def share(graph: Graph) -> Graph:
 
     placed = tuple(Node(n.op, tuple(map(final, n.inputs)), n.type) for n in nodes)
     outputs = tuple(final(number[value]) for value in graph.outputs)
-    return Graph(graph.inputs, tuple(constants), placed, outputs)
+    light = (
+        constant if value in outputs else _light(constant)
+        for value, constant in enumerate(constants, len(graph.inputs))
+    )  # fmt: skip
+    return Graph(graph.inputs, tuple(light), placed, outputs)
+
+
+def _light(constant: Array) -> Array:
+    """Return a constant that is one number everywhere as a view of that one, which takes no room.
+
+    What is written in the program as a number is never read from memory.
+    """
+    if constant.size <= SAME_LIMIT or uniform(constant) is None:
+        return constant
+    return np.broadcast_to(constant.reshape(-1)[:1].copy(), constant.shape)
 
 
 def _equal_constants(known: dict[int, Array]) -> dict[int, int]:
