@@ -41,13 +41,27 @@ def tell_plan(prepared: Prepared, output: Output) -> None:
     needs = prepared.footprint
     output.wrap(
         f"memory    {words_of(needs.total)}: {words_of(needs.training)} for the states, "
-        f"{words_of(needs.batch)} for a step, {words_of(needs.data)} for the data",
+        f"{words_of(needs.batch)} for a step, {words_of(needs.data)} for the data"
+        f"{_recomputed(prepared.job.extra)}",
         indent=10,
     )
     for note in prepared.notes:
         output.wrap(f"note      {note}", indent=10)
     if prepared.directory is not None:
         output.talk(f"run       {prepared.directory}")
+
+
+def _recomputed(extra: float) -> str:
+    """Return what keeping to the memory costs.
+
+    >>> _recomputed(0.123)
+    '; values are made anew instead of kept, for 12 % more work'
+    """
+    if extra == 0:
+        return ""
+    return f"; values are made anew instead of kept, for {max(extra, 0.01):.0%} more work".replace(
+        "%", " %"
+    )
 
 
 def column_lines(reports: Sequence[ColumnReport]) -> list[str]:

@@ -67,7 +67,8 @@ class Native:
         """Lay a machine's memory out, with its first inputs in a store."""
         self.machine, self._store = machine, store
         graph, states = machine.signature, len(store.types)
-        self._table = Table(machine)
+        self._table = Table(machine, has_arena=False)
+        store.reserve(graph.arena_bytes)
         for value, array in enumerate(store.arrays):
             self._table.bind(value, array)
         self._inputs = range(states, len(graph.inputs))
@@ -124,9 +125,13 @@ class Native:
             found = [self._run([x[i] for x in self._places]) for i in range(steps)]
             return [np.stack(x) for x in zip(*found, strict=True)]
         self._bind()
+        self._go(steps)
+        return [self._result(v, steps) for v in self._metrics]
+
+    def _go(self, steps: int) -> None:
+        self._table.set_arena(self._store.arena)
         self._table.set_steps(steps)
         self.machine.run(self._table)
-        return [self._result(v, steps) for v in self._metrics]
 
     def _bind(self) -> None:
         """Let the program read batches from their places."""
@@ -151,8 +156,7 @@ class Native:
         for held, array in zip(self._first, arrays, strict=True):
             held[...] = array
         self._bind()
-        self._table.set_steps(1)
-        self.machine.run(self._table)
+        self._go(1)
         return [x.copy() for x in self._results]
 
     def run(self, arrays: Sequence[Array], steps: int) -> list[Array]:
@@ -172,8 +176,7 @@ class Native:
             self._table.bind(value, array)
         self._is_bound = False
         old = {value: array.copy() for value, array in self._old.items()}
-        self._table.set_steps(1)
-        self.machine.run(self._table)
+        self._go(1)
         given = dict(zip(self._inputs, arrays, strict=True))
         known = {**old, **self._new, **given}
         return [

@@ -29,11 +29,11 @@ TRIES = 5
 
 
 class LimitError(InputError):
-    """No plan keeps to a limit; ``smallest`` are the bytes of the one that comes nearest."""
+    """No plan keeps to a limit: the bytes of the fastest one, and of the smallest."""
 
     def __init__(self, limit: int, plain: int, smallest: int) -> None:
         """Say what was asked, and what it takes at least."""
-        self.smallest = smallest
+        self.plain, self.smallest = plain, smallest
         super().__init__(
             f"running a program in {limit:,} bytes",
             f"it takes {plain:,}, and {smallest:,} with values made anew instead of kept",

@@ -133,17 +133,18 @@ class Machine:
 class Table:
     """The memory of one run at a time: the table of slots, and everything that they point to."""
 
-    def __init__(self, machine: Machine) -> None:
-        """Make room for a machine's program."""
+    def __init__(self, machine: Machine, *, has_arena: bool = True) -> None:
+        """Make room for a machine's program; without an arena, `set_arena` has to name one."""
         signature = machine.signature
         places = signature.arguments
         self._slots = np.zeros(Slot.first_argument + 2 * len(places), np.int64)
         self.address = self._slots.ctypes.data
-        self._arena = aligned(signature.arena_bytes)
+        self._arena = aligned(signature.arena_bytes if has_arena else 0)
+        self.arena = self._arena.ctypes.data
         # The words of a wrong index, then the barrier on a line of its own.
         self._words = aligned(256)
         self.state = self._words.view(np.int64)
-        self._slots[Slot.arena] = self._arena.ctypes.data
+        self._slots[Slot.arena] = self.arena
         self._slots[Slot.errors] = self._words.ctypes.data
         self._slots[Slot.barrier] = self._words.ctypes.data + 128
         self._slots[Slot.give_way] = pool.give_way()
@@ -169,6 +170,11 @@ class Table:
         """Hold arrays of these values no longer."""
         for value in values:
             self.held.pop(value, None)
+
+    def set_arena(self, address: int) -> None:
+        """Let the next runs work in an arena that somebody else holds."""
+        if address != self.arena:
+            self._slots[Slot.arena] = self.arena = address
 
     def set_steps(self, steps: int) -> None:
         """Let the next runs take so many steps."""

@@ -15,6 +15,7 @@ class Store:
     """A state's arrays, which every program that goes on from them shares.
 
     Native programs write into one block of memory that stays; evaluated ones put new arrays in.
+    One program runs at a time: all of them work in one arena, as large as the largest needs.
     """
 
     def __init__(self, types: Sequence[TensorType], *, is_native: bool) -> None:
@@ -25,6 +26,15 @@ class Store:
         self._offsets, size = _spread(self.types)
         self._block = aligned(size if is_native else 0, PAGE)
         self.arrays: list[Array] = self._views(self._block) if is_native else []
+        self._arena = aligned(0)
+        self.arena = self._arena.ctypes.data
+
+    def reserve(self, size: int) -> None:
+        """Make the arena at least so many bytes large."""
+        if size > len(self._arena):
+            with self.lock:
+                self._arena = aligned(size)
+                self.arena = self._arena.ctypes.data
 
     def load(self, arrays: Sequence[Array]) -> None:
         """Take a copy of a state."""

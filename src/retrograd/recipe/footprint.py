@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from retrograd.compile.engines import Memory
+from retrograd.compile.store import size_of
 from retrograd.recipe.config import Config
 from retrograd.recipe.network import Size
 from retrograd.tensor.errors import InputError
+from retrograd.tree import leaves
 
 _NUMBER = 4  # bytes of a float32
 _SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "lion": 1, "muon": 1}
@@ -39,16 +41,27 @@ def planned(memory: Memory, parameters: int, data: int) -> Footprint:
     return Footprint(parameters * _NUMBER, 3 * memory.state, step, data)
 
 
-def require_limit(needed: Footprint, limit: int) -> None:
+def step_room(limit: int, state: int, data: int) -> int:
+    """Return the bytes that a limit leaves for a step's program, which holds one state itself."""
+    return limit - 2 * state - data
+
+
+def state_bytes(state: Any) -> int:
+    """Return the bytes of a state's arrays."""
+    return sum(size_of(x.type) for x in leaves(state).values())
+
+
+def require_limit(needed: Footprint, limit: int, smallest: int = 0) -> None:
     """Raise InputError if a run takes more than the memory that it is given.
 
-    Here is the place to compute values anew instead of keeping them, before refusing.
+    ``smallest`` are the bytes that it takes with values made anew instead of kept.
     """
-    if needed.total > limit:
+    if max(needed.total, smallest) > limit:
+        least = f"; {words_of(smallest)} with values made anew" if smallest else ""
         raise InputError(
             f"training in {words_of(limit)}",
             f"it takes {words_of(needed.total)}: {words_of(needed.training)} for the states, "
-            f"{words_of(needed.batch)} for a step, {words_of(needed.data)} for the data",
+            f"{words_of(needed.batch)} for a step, {words_of(needed.data)} for the data{least}",
             "give more memory, a smaller batch_size, or smaller hidden layers",
         )
 

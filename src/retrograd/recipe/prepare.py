@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.compile.fitting import LimitError
 from retrograd.data import (
     Preprocessor,
     Schema,
@@ -24,7 +25,7 @@ from retrograd.data import (
 )
 from retrograd.data.columns import Rows
 from retrograd.recipe.config import Config, DataConfig, bytes_of
-from retrograd.recipe.footprint import Footprint, planned, require_limit
+from retrograd.recipe.footprint import Footprint, planned, require_limit, state_bytes
 from retrograd.recipe.training import Job, Part, make_job
 from retrograd.tensor.errors import InputError
 from retrograd.train.state import count_parameters
@@ -56,9 +57,8 @@ class Prepared:
     @property
     def footprint(self) -> Footprint:
         """What training holds in memory, in bytes, by the plan of its program."""
-        parts = [self.job.train, *([self.job.validation] if self.job.validation else [])]
-        data = sum(part.inputs.nbytes + part.targets.nbytes for part in parts)
-        return planned(self.job.memory, self.parameters, data + self.table.memory)
+        data = _data_bytes(self.table, self.job.train, self.job.validation)
+        return planned(self.job.memory, self.parameters, data)
 
 
 def prepare(
@@ -89,16 +89,31 @@ def prepare(
     config = dataclasses.replace(config, data=_settled(data, schema))
     validation = part_of(table, preprocessor, split.validation) if len(split.validation) else None
     train = part_of(table, preprocessor, split.train)
-    job = make_job(config, max(len(schema.classes), 1), train, validation, norms=True)
+    data_bytes = _data_bytes(table, train, validation)
+    outputs = max(len(schema.classes), 1)
+    job = make_job(config, outputs, train, validation, norms=True, data=data_bytes)
     notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
 
 
 def require_room(prepared: Prepared) -> None:
-    """Raise InputError if the config limits the memory and the plan takes more."""
+    """Raise InputError if the config limits the memory and no plan of the run keeps to that."""
     limit = prepared.config.stopping.memory
-    if limit is not None:
+    if limit is None:
+        return
+    try:
         require_limit(prepared.footprint, bytes_of(limit))
+    except LimitError as error:
+        job, state = prepared.job, state_bytes(prepared.job.state)
+        data = _data_bytes(prepared.table, job.train, job.validation)
+        kept = Footprint(4 * prepared.parameters, 3 * state, error.plain - state, data)
+        require_limit(kept, bytes_of(limit), error.smallest + 2 * state + data)
+        raise
+
+
+def _data_bytes(table: Table, train: Part, validation: Part | None) -> int:
+    parts = [train] if validation is None else [train, validation]
+    return table.memory + sum(part.inputs.nbytes + part.targets.nbytes for part in parts)
 
 
 def read_source(data: DataConfig) -> Table:

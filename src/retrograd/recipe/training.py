@@ -12,11 +12,12 @@ import numpy as np
 
 from retrograd import ops, optim
 from retrograd.compile.engines import Memory
+from retrograd.compile.resident import Resident
 from retrograd.compile.threads import one_blas_thread
 from retrograd.data import Batch, batch_rows, batches
 from retrograd.optim import Optimizer
-from retrograd.recipe.config import Config, StoppingConfig, seconds
-from retrograd.recipe.footprint import footprint, require_memory
+from retrograd.recipe.config import Config, StoppingConfig, bytes_of, seconds
+from retrograd.recipe.footprint import footprint, require_memory, state_bytes, step_room
 from retrograd.recipe.network import (
     Loss,
     Size,
@@ -82,19 +83,34 @@ class Job:
 
     @property
     def memory(self) -> Memory:
-        """The bytes that a step works in, as its program is laid out; it is compiled for that."""
+        """The bytes that a step works in, as its program is laid out; it is compiled for that.
+
+        Raises LimitError if the config's memory is too small for it.
+        """
+        return self._program.memory
+
+    @property
+    def extra(self) -> float:
+        """The share of a step's work that is done twice, so that it keeps to the memory."""
+        machine = self._program.machine
+        return 0.0 if machine is None else machine.signature.extra
+
+    @property
+    def _program(self) -> Resident:
         part, size = self.train, self.config.optimization.batch_size
         weights = None if part.weights is None else part.weights[:size]
         batch = Batch(part.inputs[:size], part.targets[:size], weights)
-        return self.programs.find(read_batch(batch)[0], batch).memory
+        return self.programs.find(read_batch(batch)[0], batch)
 
 
 def make_job(
-    config: Config, outputs: int, train: Part, validation: Part | None, *, norms: bool = False
-) -> Job:
+    config: Config, outputs: int, train: Part, validation: Part | None, *, norms: bool = False,
+    data: int = 0,
+) -> Job:  # fmt: skip
     """Choose what is open, and make network, loss, optimizer, step and first state.
 
-    ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's.
+    ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's;
+    ``data`` are the bytes of the data, which the config's memory has to hold as well.
     """
     size = Size(len(train.inputs), train.inputs.shape[1], outputs)
     config = choose(config, size, is_validated=validation is not None)
@@ -104,8 +120,14 @@ def make_job(
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))
     state = initial_state(net, optimizer, ops.fold_in(ops.key(config.seed), 1))
     step = make_step(net, loss, optimizer, norms=norms)
-    programs = Programs(step, state)
+    programs = Programs(step, state, _room(config, state, data))
     return Job(config, size, train, validation, net, loss, optimizer, step, state, programs)
+
+
+def _room(config: Config, state: TrainState, data: int) -> int | None:
+    """Return the bytes of the config's memory that are left for a step's program, if limited."""
+    limit = config.stopping.memory
+    return None if limit is None else step_room(bytes_of(limit), state_bytes(state), data)
 
 
 def planned_steps(config: Config, rows: int) -> int:

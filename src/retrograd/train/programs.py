@@ -17,9 +17,11 @@ MOST_PROGRAMS = 8
 class Programs:
     """A step, compiled when it is first needed for a shape of batches."""
 
-    def __init__(self, step: Callable[..., Any], state: TrainState) -> None:
-        """Take a step and the state that it begins with."""
-        self.step = step
+    def __init__(
+        self, step: Callable[..., Any], state: TrainState, memory: int | None = None
+    ) -> None:
+        """Take a step and the state that it begins with; each program keeps to so many bytes."""
+        self.step, self._limit = step, memory
         self._first = state
         self._models: dict[Hashable, Resident] = {}
         self._known: dict[Hashable, Resident] = {}
@@ -47,7 +49,9 @@ class Programs:
             store = None if last is None else last.store
             # Not checked: training looks at its own steps, and can name the rows as well.
             given = as_tensors(batch)
-            return Resident(self.step, self.state, given, store=store, is_checked=False)
+            return Resident(
+                self.step, self.state, given, store=store, is_checked=False, memory=self._limit
+            )
         if last is not None:
             return model.twin(last.store)
         found = model.twin()
@@ -81,7 +85,7 @@ class Programs:
 
     def twin(self, state: TrainState) -> Programs:
         """Return the same programs on a state of their own; nothing is compiled again."""
-        other = Programs(self.step, state)
+        other = Programs(self.step, state, self._limit)
         other._models = self._known
         return other
 
