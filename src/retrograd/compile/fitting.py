@@ -71,11 +71,13 @@ def fit(
         return plain
     room = limit - outside_bytes(graph, pairs)
     fitter = _Fitter(graph, target, pairs, threads, plain.schedule)
-    smallest = plain
     for found in fitter.plans(limit, room):
         if found.total <= limit:
             return found
-        smallest = min(smallest, found, key=lambda f: f.total)
+    # The last resort hangs on no limit: what is named as the smallest can be asked for.
+    smallest = min((plain, *fitter.smallest()), key=lambda f: f.total)
+    if smallest.total <= limit:
+        return smallest
     raise LimitError(limit, plain.total, smallest.total)
 
 
@@ -92,16 +94,21 @@ class _Fitter:
         self.chooser = Chooser(self.model)
 
     def plans(self, limit: int, goal: int) -> Iterator[Fitted]:
-        """Yield plans for ever smaller goals, and at last the smallest that are known."""
+        """Yield plans for ever smaller goals, as long as there are any."""
         for _ in range(TRIES):
             choice = self.chooser.choose(goal)
             if choice.peak > goal:
-                break
+                return
             found = self.plan(choice, goal)
             yield found
             goal -= found.total - limit
-        yield self.plan(self.chooser.smallest(), 0)
-        yield self.plan(self.chooser.choose(0), 0)
+
+    def smallest(self) -> Iterator[Fitted]:
+        """Yield the plans that take the least at any moment, and at all moments together."""
+        chooser = Chooser(self.model)
+        choice = chooser.choose(0)
+        yield self.plan(chooser.smallest(), 0)
+        yield self.plan(choice, 0)
 
     def plan(self, choice: Choice, goal: int) -> Fitted:
         """Return the plan of a choice, in as few phases as keep to a goal if it does."""
