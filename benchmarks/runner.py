@@ -60,7 +60,9 @@ class Settings:
 
 def environment(is_local: bool, cache: Path) -> dict[str, str]:
     """Return a contestant's variables; caches on disk lie in a folder of the run's own."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Installed peers have their bytecode beside them; ours is to be kept from the first round on.
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     if is_local:
         kept["PYTHONPATH"] = str(ROOT / "src")
     kept.update(XDG_CACHE_HOME=str(cache), RETROGRAD_CACHE=str(cache / "retrograd"))
