@@ -11,6 +11,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from retrograd.compile import contraction_plan as plan
+from retrograd.compile.contraction_epilogue import (
+    Epilogue,
+    Job,
+    Meanwhile,
+    Prelude,
+    Rows,
+    hand_late,
+    hand_rows,
+    hand_sums,
+    store_sums,
+)
 from retrograd.compile.contraction_packing import (
     Operand,
     Slab,
@@ -21,17 +32,7 @@ from retrograd.compile.contraction_packing import (
 )
 from retrograd.compile.contraction_plan import Product, tile_rows
 from retrograd.compile.contraction_row import is_streamed, row_bytes, write_row
-from retrograd.compile.contraction_tile import (
-    Epilogue,
-    Job,
-    Prelude,
-    Tile,
-    add_blocks,
-    hand_rows,
-    load_sums,
-    store_sums,
-    write_tile,
-)
+from retrograd.compile.contraction_tile import TOGETHER, Tile, add_blocks, load_sums, sum_tile
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import Integer, Value
@@ -155,11 +156,29 @@ def _write_slab(
 ) -> None:
     """Write all tiles of some neighbouring columns."""
     b, read = _write_right(job, slab, job.product.extents, b)
+    between = _turns_between(job)
+
+    def sums(row: Integer, height: int, meanwhile: Meanwhile | None = None) -> list[Value]:
+        tile = Tile(slab, read, height, meanwhile)
+        return sum_tile(job, tile, _rows(job, a, row, height), b, row, column)
 
     def tile(row: Integer, height: int) -> None:
-        write_tile(job, Tile(slab, read, height), _rows(job, a, row, height), b, row, column)
+        hand_sums(job, slab, sums(row, height), row, column)
 
-    _write_rows(job, bounds, tile)
+    def late(start: Integer, stop: Integer) -> None:
+        height = tile_rows(job.target, job.product)
+        hand_late(job, slab, Rows(start, stop, height), column, between, sums)
+
+    _write_rows(job, bounds, tile, late if between else None)
+
+
+def _turns_between(job: Job) -> int:
+    """Return after how many turns a row of the tile before is handed on, 0 if all are at once."""
+    product, height = job.product, tile_rows(job.target, job.product)
+    is_one_block = plan.blocks(product.extents) == (0, product.length)
+    if not job.rolled or not is_one_block or product.rows < 2 * height:
+        return 0
+    return product.length // TOGETHER // height
 
 
 def _write_long_slab(
@@ -191,7 +210,7 @@ def _write_long_slab(
                 here, tile = _rows(job, left, row, height), Tile(slab, read, height)
                 before = load_sums(job, tile, place)
                 after = add_blocks(job, tile, extents, here, right, before)
-                store_sums(job, tile, place, after)
+                store_sums(job, slab, place, after)
 
             _write_rows(job, (start, stop), add)
 
@@ -227,14 +246,26 @@ def _rows(job: Job, a: _Left, row: Integer, height: int) -> Operand:
 
 
 def _write_rows(
-    job: Job, bounds: tuple[Integer, Integer], tile: Callable[[Integer, int], None]
+    job: Job,
+    bounds: tuple[Integer, Integer],
+    tile: Callable[[Integer, int], None],
+    together: Callable[[Integer, Integer], None] | None = None,
 ) -> None:
-    """Write ``tile(row, height)`` for all rows of the bounds; the last may be lower."""
+    """Write ``tile(row, height)`` for all rows of the bounds; the last may be lower.
+
+    ``together(start, stop)`` writes, instead, all that are not lower.
+    """
     text, rows = job.text, job.product.rows
     height = tile_rows(job.target, job.product)
     (start, stop), rest = bounds, rows % height
     whole = smaller(text, stop, rows - rest) if rest else stop
-    text.loop(start, whole, height, lambda row: tile(row, height))
+    if together is None:
+        text.loop(start, whole, height, lambda row: tile(row, height))
+    elif isinstance(start, int) and isinstance(whole, int):
+        together(start, whole)
+    else:
+        some = text.compare("icmp slt", text.integer(start), text.integer(whole))
+        text.when(some, lambda: together(start, whole))
     if not rest:
         return
     if isinstance(stop, int):

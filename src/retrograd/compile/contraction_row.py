@@ -6,9 +6,9 @@ order as in tiles, and have the same bits.
 
 from __future__ import annotations
 
+from retrograd.compile.contraction_epilogue import Job
 from retrograd.compile.contraction_packing import Operand
 from retrograd.compile.contraction_plan import Product, blocks
-from retrograd.compile.contraction_tile import Job
 from retrograd.compile.target import Target
 from retrograd.compile.values import Integer, Value, vector
 

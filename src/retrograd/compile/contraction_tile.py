@@ -1,37 +1,17 @@
-"""A tile of sums: the register kernel of the matrix product, and what its epilogue receives."""
+"""A tile of sums: the register kernel of the matrix product."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from retrograd.compile.contraction_epilogue import NOTHING, Job, Meanwhile
 from retrograd.compile.contraction_packing import Operand, Slab, write_nest
-from retrograd.compile.contraction_plan import Product, blocks
-from retrograd.compile.target import Target
-from retrograd.compile.text import Text
+from retrograd.compile.contraction_plan import blocks
 from retrograd.compile.values import Integer, Value
 
-Epilogue = Callable[[Integer, Integer, Value, int | None], None]
-"""``epilogue(row, column, sums, count)``: what becomes of one vector of sums.
-
-They belong to columns from the given one on; the first ``count`` lanes exist, or all if it is None.
-"""
-
-
-Prelude = Callable[[Integer, Integer, int, int], None]
-"""``prelude(row, column, height, width)``: what is done before a tile's sums, as prefetching."""
-
-
-class Job(NamedTuple):
-    """What every part of a product's emission needs."""
-
-    text: Text
-    target: Target
-    product: Product
-    epilogue: Epilogue
-    rolled: bool
-    scratch: Value
-    prelude: Prelude | None = None
+TOGETHER = 2
+"""Steps of a sum in one turn of the innermost loop: of most tiles, and more of the small ones."""
 
 
 class Tile(NamedTuple):
@@ -40,23 +20,17 @@ class Tile(NamedTuple):
     slab: Slab
     read: Slab
     height: int
+    meanwhile: Meanwhile | None = None
 
 
-def write_tile(job: Job, tile: Tile, a: Operand, b: Operand, row: Integer, column: Integer) -> None:
-    """Write the sums of one tile over all summed axes, and hand them to the epilogue."""
-    if job.prelude is not None:
+def sum_tile(
+    job: Job, tile: Tile, a: Operand, b: Operand, row: Integer, column: Integer
+) -> list[Value]:
+    """Return the sums of one tile over all summed axes."""
+    if job.prelude is not None and tile.meanwhile is None:
         job.prelude(row, column, tile.height, tile.slab.width)
-    zero = job.text.constant(tile.slab.type, 0.0)
-    zeros = [zero] * (tile.height * tile.slab.vectors)
-    sums = add_blocks(job, tile, job.product.extents, a, b, zeros)
-    if job.rolled:
-        store_sums(job, tile, job.scratch, sums)
-        hand_rows(job, tile.slab, 0, tile.height, row, column)
-        return
-    for i, x in enumerate(sums):
-        down, along = divmod(i, tile.slab.vectors)
-        at = job.text.add(column, along * tile.slab.lanes)
-        job.epilogue(job.text.add(row, down), at, x, tile.slab.counted(along))
+    zeros = [job.text.constant(tile.slab.type, 0.0)] * (tile.height * tile.slab.vectors)
+    return add_blocks(job, tile, job.product.extents, a, b, zeros)
 
 
 def add_blocks(
@@ -101,7 +75,7 @@ def _write_block(
     """Write the sums over one block: all its products one after the other, from zero."""
     text, scalar = job.text, tile.read.scalar
     zeros = [text.constant(tile.read.type, 0.0)] * (tile.height * tile.read.vectors)
-    together = 4 if len(zeros) < 8 else 2
+    together = TOGETHER if len(zeros) >= 8 or tile.meanwhile else 2 * TOGETHER
     extent, strides = extents[-1], (a.inner[-1], b.inner[-1])
 
     def line(addresses: Sequence[Value], *sums: Value) -> list[Value]:
@@ -114,8 +88,21 @@ def _write_block(
                 sums = _write_step(job, tile, a.outer, x, y, sums)
             return list(sums)
 
-        whole = extent // together * together
-        carried = text.loop(0, whole, together, lambda k, *s: steps(k, together, s), sums)
+        def turns(start: Integer, count: int, sums: Sequence[Value]) -> list[Value]:
+            def turn(k: Integer, *sums: Value) -> list[Value]:
+                return steps(text.add(start, k), together, sums)
+
+            return text.loop(0, count * together, together, turn, sums)
+
+        def part(i: Integer, *sums: Value) -> list[Value]:
+            result = turns(text.multiply(i, between * together), between, sums)
+            do(i)
+            return result
+
+        times, between, do = tile.meanwhile or NOTHING
+        first, whole = times * between * together, extent // together * together
+        carried = text.loop(0, times, 1, part, sums)
+        carried = turns(first, (whole - first) // together, carried)
         return steps(whole, extent - whole, carried)
 
     moving = [(a.pointer, a.inner), (b.pointer, b.inner)]
@@ -141,35 +128,6 @@ def _write_step(
             else:
                 result.append(text.binary("fadd", text.binary("fmul", x, y), z))
     return result
-
-
-def hand_rows(
-    job: Job, slab: Slab, start: Integer, stop: Integer, row: Integer, column: Integer
-) -> None:
-    """Give the epilogue rows of sums that wait in memory, in a loop; ``row`` is the number of 0."""
-    text = job.text
-    whole = slab.vectors if slab.valid is None else slab.vectors - 1
-
-    def line(i: Integer) -> None:
-        def one(j: Integer, count: int | None) -> None:
-            offset = text.add(text.multiply(i, slab.width), text.multiply(j, slab.lanes))
-            pointer = text.address(job.scratch, offset, slab.scalar)
-            x = text.load(slab.type, pointer, slab.size)
-            at = text.add(column, text.multiply(j, slab.lanes))
-            job.epilogue(text.add(row, i), at, x, count)
-
-        text.loop(0, whole, 1, lambda j: one(j, None))
-        if slab.valid is not None:
-            one(whole, slab.valid)
-
-    text.loop(start, stop, 1, line)
-
-
-def store_sums(job: Job, tile: Tile, pointer: Value, sums: Sequence[Value]) -> None:
-    """Write the sums of a tile to memory, row by row."""
-    for i, x in enumerate(sums):
-        at = job.text.address(pointer, i * tile.slab.lanes, tile.slab.scalar)
-        job.text.store(x, at, tile.slab.size)
 
 
 def load_sums(job: Job, tile: Tile, pointer: Value) -> list[Value]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from retrograd.compile import instructions
 from retrograd.compile.contraction import Operand, Product, write_product
-from retrograd.compile.contraction_tile import Prelude
+from retrograd.compile.contraction_epilogue import Prelude
 from retrograd.compile.emitter import Emitter
 from retrograd.compile.expressions import folds_in, loads_in, walk
 from retrograd.compile.folding import runs_along
