@@ -105,16 +105,17 @@ class Machine:
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the outputs for these inputs; raises IndexRangeError for an index out of range."""
-        signature = self.signature
+        signature, count = self.signature, len(arrays)
         values = dict(enumerate([contiguous(a) for a in arrays] + self.constants))
+        answers = signature.arguments[signature.first_node :]
         with self._lock:
             table = self._own
-            for value in signature.arguments[signature.first_node :]:
+            for value in answers:
                 values[value] = self._answers.room(value, signature.type_of(value))
-            for value in signature.arguments:
+            for value in (*signature.arguments[:count], *answers):  # constants are bound already
                 table.bind(value, values[value])
             self.run(table)
-            table.forget(signature.arguments[signature.first_node :])
+            table.forget(answers)
         seen: set[int] = set()
         outputs = []
         for value in signature.outputs:
@@ -159,11 +160,11 @@ class Table:
 
     def bind(self, value: int, array: Array, stride: int = 0) -> None:
         """Let a value lie in an array, ``stride`` bytes further on at each step of a run."""
+        address, place = array.ctypes.data, self._place[value]
         # What is large may be written past the caches, which takes whole lines only.
-        assert array.nbytes < STREAMED or value < self._first or array.ctypes.data % 64 == 0
-        place = self._place[value]
+        assert address % 64 == 0 or value < self._first or array.nbytes < STREAMED
         self.held[value] = array
-        self._slots[place] = array.ctypes.data
+        self._slots[place] = address
         self._slots[place + 1] = stride
 
     def forget(self, values: Sequence[int]) -> None:
