@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrograd.data import DateColumn, NumberColumn, TextColumn, csv_file, read_table
-from retrograd.data.columns import settle
 from retrograd.data.csv_blocks import Header
 from retrograd.data.csv_file import read_text
+from retrograd.data.settling import settle
 
 
 def table_of(content, path):

@@ -255,7 +255,7 @@ def test_named_sets_know_their_target(name):
 
 def test_a_file_wins_over_a_data_set_and_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("retrograd.data.sources._SUFFIXES", (".csv", ""))
+    monkeypatch.setattr("retrograd.data.sources.SUFFIXES", (".csv", ""))
     Path("digits").write_text("a,b\n1,2\n")
     table = read_table("digits")
     assert "'digits' is a file here" in table.notes[0]

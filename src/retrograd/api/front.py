@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.api.run import Run, open_run
-from retrograd.data import read_table
+from retrograd.data import read_table, spellings_of
 from retrograd.recipe.config import Config, configure
 from retrograd.recipe.model import Model, load_model
 from retrograd.recipe.prepare import Prepared
@@ -47,7 +47,7 @@ def train(
     if isinstance(source, str | os.PathLike):
         given["source"], table = os.fspath(source), None
     else:
-        table = read_table(source)
+        table = read_table(source, spellings=spellings_of(configure(config, **given).data.kinds))
     outcome = run(configure(config, **given), table, listen=listen, should_stop=should_stop)
     return Run(outcome.directory, outcome.model, table)
 

@@ -6,6 +6,9 @@ Everything here is NumPy; the training floor makes tensors of it.
 from retrograd.data.batches import Batch, batch_rows, batches
 from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn
 from retrograd.data.inferring import infer_schema
+from retrograd.data.kinds import spellings_of
+from retrograd.data.places import settled as settled_source
+from retrograd.data.places import title_of as source_title
 from retrograd.data.preprocess import Preprocessor, fit_preprocessor
 from retrograd.data.reading import read_table
 from retrograd.data.report import ColumnReport, describe
@@ -38,6 +41,9 @@ __all__ = [
     "read_table",
     "row_hashes",
     "rows_digest",
+    "settled_source",
+    "source_title",
+    "spellings_of",
     "split_rows",
     "split_table",
     "target_values",

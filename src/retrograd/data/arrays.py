@@ -20,15 +20,17 @@ from retrograd.data.columns import (
     TextColumn,
     as_levels,
     length,
-    settle,
 )
+from retrograd.data.settling import settle
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
 
 Array = npt.NDArray[Any]
 
 
-def from_mapping(columns: Mapping[Any, Any], name: str = "the table") -> Table:
+def from_mapping(
+    columns: Mapping[Any, Any], name: str = "the table", spellings: Mapping[str, str] | None = None
+) -> Table:
     """Return the table of a mapping from column names to arrays or sequences."""
     asked = f"reading {name}"
     if not columns:
@@ -39,7 +41,8 @@ def from_mapping(columns: Mapping[Any, Any], name: str = "the table") -> Table:
             raise DataError(asked, f"two columns are called {str(key)!r}", "rename one of them")
         if _is_broken(str(key)):
             raise DataError(asked, f"the name {str(key)!r} is not valid Unicode", "rename it")
-        read[str(key)] = column_of(values, f"{asked}, column {str(key)!r}")
+        spelling = (spellings or {}).get(str(key), "")
+        read[str(key)] = column_of(values, f"{asked}, column {str(key)!r}", spelling)
     sizes = {key: length(column) for key, column in read.items()}
     check_lengths(sizes, asked)
     return Table(name, read)
@@ -74,8 +77,8 @@ def from_array(values: Array) -> Table:
     return replace(from_mapping(columns), name=f"the array {values.shape}")
 
 
-def column_of(values: Any, asked: str) -> Column:
-    """Return the column of a one-dimensional array or sequence.
+def column_of(values: Any, asked: str, spelling: str = "") -> Column:
+    """Return the column of a one-dimensional array or sequence; spelling is for `settle`.
 
     Raises DataError for complex numbers, several axes, and objects that are no cell.
 
@@ -96,9 +99,9 @@ def column_of(values: Any, asked: str) -> Column:
         seconds = array.astype("timedelta64[us]").astype(np.float64) / 1e6
         return NumberColumn(np.where(np.isnat(array), np.nan, seconds))
     if kind in "UST":
-        return _of_cells([_decoded(text) for text in array.tolist()], asked)
+        return _of_cells([_decoded(text) for text in array.tolist()], asked, spelling)
     if kind == "O":
-        return _of_cells(array.tolist(), asked)
+        return _of_cells(array.tolist(), asked, spelling)
     raise DataError(asked, f"cells of type {array.dtype} are no table cells", "give real numbers")
 
 
@@ -144,17 +147,39 @@ def _of_integers(array: Array) -> Column:
     return NumberColumn(numbers)
 
 
-def _of_cells(cells: list[Any], asked: str) -> Column:
+def _of_cells(cells: list[Any], asked: str, spelling: str) -> Column:
     """Return the column of Python objects, each a text, number, truth value, date or nothing."""
+    numbers = [row for row, cell in enumerate(cells) if _is_number(cell)] if spelling else []
+    if numbers:  # they need no spelling: only the texts beside them do
+        return _beside_texts(cells, numbers, asked, spelling)
     known: dict[Any, int] = {}
     codes: Codes = np.empty(len(cells), dtype=np.int32)
     for row, cell in enumerate(cells):
-        text = cell if type(cell) is str else _text_of(cell, row, asked)
+        text = cell if type(cell) is str else text_of_cell(cell, row, asked)
         codes[row] = -1 if text is None else known.setdefault(text, len(known))
-    return settle(codes, list(known), asked, lambda row: f"row {row}")
+    return settle(codes, list(known), asked, lambda row: f"row {row}", spelling=spelling)
 
 
-def _text_of(cell: Any, row: int, asked: str) -> str | None:
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float | np.number) and not isinstance(cell, bool)
+
+
+def _beside_texts(cells: list[Any], numbers: list[int], asked: str, spelling: str) -> Column:
+    """Return the column of cells of which some are numbers, and the others written in some way."""
+    texts = list(cells)
+    for row in numbers:
+        texts[row] = None
+    column = _of_cells(texts, asked, spelling)
+    if not isinstance(column, NumberColumn):
+        return _of_cells(cells, asked, "")
+    given = _of_cells([cells[row] for row in numbers], asked, "")
+    if not isinstance(given, NumberColumn):  # whole numbers that float64 would change
+        return _of_cells(cells, asked, "")
+    column.values[numbers] = given.values
+    return column
+
+
+def text_of_cell(cell: Any, row: int, asked: str) -> str | None:
     """Return a cell as a CSV file would spell it, or None where it is missing."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return None

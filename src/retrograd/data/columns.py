@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from retrograd.tensor.errors import DataError
 
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -25,13 +22,21 @@ _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII
 )
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-_DATE = re.compile(
-    r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}"
-    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?",
-    re.ASCII,
-)
+INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 EXACT_WHOLE = 2**53  # beyond it float64 skips whole numbers
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How the cells of a column are written, where that is not the plain form.
+
+    text: an example that names it, such as "1.234,5" or "DD/MM/YYYY".  why: what it was read off.
+    doubt: what another reader may have understood, and how to say so; empty if nothing.
+    """
+
+    text: str
+    why: str
+    doubt: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +44,7 @@ class NumberColumn:
     """Numbers.  values (rows,) float64, NaN where the cell is missing; infinities are kept."""
 
     values: Floats
+    spelling: Spelling | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ class DateColumn:
     """Moments.  values (rows,) datetime64[us] in UTC or without a zone, NaT where missing."""
 
     values: npt.NDArray[np.datetime64]
+    spelling: Spelling | None = None
 
 
 Column = NumberColumn | TextColumn | DateColumn
@@ -71,12 +78,12 @@ def length(column: Column) -> int:
 def take(column: Column, rows: Rows) -> Column:
     """Return the column at these rows; the levels of a text column stay as they are."""
     match column:
-        case NumberColumn(values):
-            return NumberColumn(values[rows])
+        case NumberColumn(values, spelling):
+            return NumberColumn(values[rows], spelling)
         case TextColumn(codes, levels):
             return TextColumn(codes[rows], levels)
-        case DateColumn(values):
-            return DateColumn(values[rows])
+        case DateColumn(values, spelling):
+            return DateColumn(values[rows], spelling)
 
 
 def is_missing(column: Column) -> npt.NDArray[np.bool_]:
@@ -104,7 +111,7 @@ def number_of(text: str) -> float | None:
         if abs(number) >= EXACT_WHOLE and _WHOLE.fullmatch(text) and int(text) != number:
             return None
         return number
-    return float(text) if _INFINITY.fullmatch(text) else None
+    return float(text) if INFINITY.fullmatch(text) else None
 
 
 def is_code(text: str) -> bool:
@@ -142,87 +149,3 @@ def recode(codes: Codes, texts: Sequence[str | None]) -> TextColumn:
     table = np.full(len(texts) + 1, -1, dtype=np.int32)  # the last entry answers code -1
     table[:-1] = [place.get(text, -1) if text is not None else -1 for text in texts]
     return TextColumn(table[codes], as_levels(kept))
-
-
-def settle(
-    codes: Codes, texts: Sequence[str], asked: str, place: Callable[[int], str] | None = None
-) -> Column:
-    """Decide what a column of texts is: numbers, dates, booleans (`false`, `true`) or texts.
-
-    codes (rows,): the place of each cell's text in `texts`, -1 where missing.  Blanks around a
-    text do not count, and `MISSING_TEXTS` are missing.  A column is numbers only if every text
-    is one, exactly.  `asked` and `place` (row -> "line 7") are for messages.
-
-    Raises DataError for a number that float64 cannot hold (1e999), and for a broken text.
-    """
-    texts = [text.strip() for text in texts]
-    present = [text for text in texts if text not in MISSING_TEXTS]
-    if not present:
-        return NumberColumn(np.full(len(codes), np.nan))
-    numbers = _each(present, number_of)
-    if numbers is not None:
-        table = np.full(len(texts) + 1, np.nan)
-        table[:-1] = [np.nan if text in MISSING_TEXTS else float(text) for text in texts]
-        _refuse_overflow(codes, texts, table, asked, place)
-        return NumberColumn(table[codes])
-    moments = _each(present, _moment_of)
-    if moments is not None and len({moment.tzinfo is None for moment in moments}) == 1:
-        known = dict(zip(present, map(_utc, moments), strict=True))
-        stamps = np.full(len(texts) + 1, "NaT", dtype="datetime64[us]")
-        stamps[:-1] = [known.get(text, np.datetime64("NaT")) for text in texts]
-        return DateColumn(stamps[codes])
-    if {text.casefold() for text in present} <= {"true", "false"}:
-        texts = [text if text in MISSING_TEXTS else text.casefold() for text in texts]
-    try:
-        return recode(codes, [None if text in MISSING_TEXTS else text for text in texts])
-    except UnicodeEncodeError as error:
-        raise DataError(
-            asked, f"the text {error.object!r:.40} is not valid Unicode", "correct or empty it"
-        ) from None
-
-
-def _each(texts: Sequence[str], read: Callable[[str], Any]) -> list[Any] | None:
-    """Return what `read` makes of every text, or None as soon as it makes nothing of one."""
-    found = []
-    for text in texts:
-        value = read(text)
-        if value is None:
-            return None
-        found.append(value)
-    return found
-
-
-def _moment_of(text: str) -> datetime.datetime | None:
-    """Return the moment that an ISO date (or year/month/day) spells, or None."""
-    if not _DATE.fullmatch(text):
-        return None
-    try:
-        return datetime.datetime.fromisoformat(text.replace("/", "-"))
-    except ValueError:
-        return None
-
-
-def _utc(moment: datetime.datetime) -> datetime.datetime:
-    """Return the moment in UTC, without its zone."""
-    if moment.tzinfo is None:
-        return moment
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
-
-
-def _refuse_overflow(
-    codes: Codes,
-    texts: Sequence[str],
-    table: Floats,
-    asked: str,
-    place: Callable[[int], str] | None,
-) -> None:
-    """Refuse a finite literal that became infinite: its value would change in silence."""
-    for code in np.flatnonzero(np.isinf(table)).tolist():
-        if not _INFINITY.fullmatch(texts[code]):
-            rows = np.flatnonzero(codes == code)
-            where = f" at {place(int(rows[0]))}" if place and len(rows) else ""
-            raise DataError(
-                asked,
-                f"{texts[code]!r}{where} is too large for a 64-bit number",
-                "correct the cell, leave it empty, or write inf",
-            )

@@ -16,8 +16,15 @@ from retrograd.data.columns import (
     number_of,
     take,
 )
+from retrograd.data.settling import moment_of
 
-BOOLEAN_PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
+BOOLEAN_PAIRS = (
+    ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"),
+    ("falsch", "wahr"), ("nein", "ja"), ("n", "j"), ("aus", "an"),
+    ("faux", "vrai"), ("non", "oui"), ("n", "o"), ("falso", "verdadero"), ("no", "si"),
+    ("no", "sí"), ("falso", "vero"), ("no", "sì"), ("nee", "ja"), ("nej", "ja"), ("nei", "ja"),
+    ("não", "sim"), ("nao", "sim"), ("nie", "tak"), ("ne", "ano"),
+)  # fmt: skip
 _FALSE = frozenset(pair[0] for pair in BOOLEAN_PAIRS) | {"0"}
 _TRUE = frozenset(pair[1] for pair in BOOLEAN_PAIRS) | {"1"}
 
@@ -96,5 +103,9 @@ def as_dates(column: Column) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np
     if isinstance(column, DateColumn):
         return column.values, np.empty(0, dtype=np.int64)
     present = ~np.isnan(column.values) if isinstance(column, NumberColumn) else column.codes >= 0
-    nothing = np.full(len(present), "NaT", dtype="datetime64[us]")
-    return nothing, np.flatnonzero(present)
+    found = np.full(len(present), "NaT", dtype="datetime64[us]")
+    if isinstance(column, TextColumn) and len(column.levels):
+        moments = [moment_of(text) for text in column.levels.tolist()]
+        known = [m if m is not None and m.tzinfo is None else None for m in moments]
+        found = np.array([*known, None], dtype="datetime64[us]")[column.codes]
+    return found, np.flatnonzero(present & np.isnat(found))

@@ -1,13 +1,14 @@
 """Tables from CSV and its kin: one pass for columns that look as they began, one for the rest.
 
-The rule is `columns.settle`, which decides over all texts of a column. Columns whose first rows are
-plain numbers take a fast path, straight to float64, and leave it for a second pass as soon as a
+The rule is `settling.settle`, which decides over all texts of a column. Columns whose first rows
+are plain numbers take a fast path, straight to float64, and leave it for a second pass as soon as a
 cell is anything else: the result is the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,22 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data.columns import (
-    EXACT_WHOLE,
     MISSING_TEXTS,
     Codes,
     Column,
     NumberColumn,
     Rows,
+    Spelling,
     number_of,
-    settle,
 )
 from retrograd.data.csv_blocks import Block, Header, blocks, read_header
+from retrograd.data.csv_cells import odd_columns
 from retrograd.data.frames import check_memory
+from retrograd.data.places import suffixes
+from retrograd.data.settling import PLAIN, settle
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
 
 _SAMPLE_ROWS = 1000
-_MISSING_BYTES = np.array([text.encode() for text in MISSING_TEXTS], dtype="S8")
 _NO_CODE = 2**32 - 1  # becomes -1 as int32
 
 
@@ -49,27 +51,91 @@ class _Pass:
     held: Any = None  # an empty frame: polars forgets texts that no living column refers to
 
 
-def read_text(file: BinaryIO, path: Path, asked: str) -> Table:
-    """Return the table of an open CSV, TSV or other separated text file.
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An open file, and what is known of it before its rows are read."""
 
-    Raises DataError for whatever is no table, naming the line.
+    file: BinaryIO
+    header: Header
+    most: int  # rows
+    asked: str
+    spellings: Mapping[str, str]
+    comma_is_decimal: bool
+
+    def is_plain(self, place: int) -> bool:
+        """Return whether a column may be read as plain numbers at once."""
+        return self.spellings.get(self.header.names[place], "") in ("", PLAIN)
+
+
+def read_text(
+    file: BinaryIO, path: Path, asked: str, spellings: Mapping[str, str] | None = None
+) -> Table:
+    """Return the table of an open CSV, TSV or other separated text file, in UTF-8.
+
+    spellings: of columns, where they are known.  Raises DataError for whatever is no table, naming
+    the line.
     """
     check_memory(file.seek(0, 2), asked)
-    header = read_header(file, path.suffix.lower(), asked)
+    header = read_header(file, suffixes(path)[0], asked)
     most = _count_lines(file)
-    first = _pass_over(file, header, None, most, asked)
+    source = _Source(file, header, most, asked, spellings or {}, header.separator == ";")
+    first = _pass_over(source, None)
     if not first.rows:
         raise DataError(asked, "the file has a header but no rows", "give rows")
     lines = _lines(first.lines)
-    columns = _texts(first, header, lines, asked)
-    columns |= _numbers(first, header)
+    columns = _texts(first, source, lines) | _numbers(first, header)
     if first.odd:
-        second = _pass_over(file, header, sorted(first.odd), most, asked)
-        if second.rows != first.rows:
-            raise DataError(asked, "the file changed while it was read", "read it again")
-        columns |= _texts(second, header, lines, asked)
+        columns |= _again(source, first.odd, first.rows, lines)
+    doubtful = _may_be_thousands(columns, header)
+    if doubtful:
+        columns |= _as_thousands(source, doubtful, first.rows, lines)
     ordered = {name: columns[name] for name in header.names}
     return Table(str(path), ordered, notes=header.notes, lines=lines)
+
+
+def _again(source: _Source, places: set[int], rows: int, lines: Any) -> dict[str, Column]:
+    """Return some columns, read again as texts and settled."""
+    found = _pass_over(source, sorted(places))
+    if found.rows != rows:
+        raise DataError(source.asked, "the file changed while it was read", "read it again")
+    return _texts(found, source, lines)
+
+
+def _as_thousands(source: _Source, places: set[int], rows: int, lines: Any) -> dict[str, Column]:
+    """Return the columns that write 1.234, beside others that write 1.234,5, as whole numbers."""
+    way = "1.234,5"
+    found: dict[str, Column] = {}
+    for place in sorted(places):
+        name = source.header.names[place]
+        try:
+            read = _again(replace(source, spellings={name: way}), {place}, rows, lines)[name]
+        except DataError:  # a cell such as 1.5 that is written plainly
+            continue
+        doubt = (
+            "points are taken for marks between thousands, as other columns have commas before "
+            "the fraction; if that is wrong, say its kind is 'number 1234.5'"
+        )
+        if isinstance(read, NumberColumn):
+            found[name] = replace(read, spelling=Spelling(way, f"written as {way!r}", doubt))
+    return found
+
+
+def _may_be_thousands(columns: Mapping[str, Column], header: Header) -> set[int]:
+    """Return the columns of plain numbers such as 1.234, if others have commas as decimal marks."""
+    spellings = [c.spelling for c in columns.values() if isinstance(c, NumberColumn) and c.spelling]
+    if not any("5" in s.text.partition(",")[2][:1] and not s.doubt for s in spellings):
+        return set()
+    found = set()
+    for place, name in enumerate(header.names):
+        column = columns[name]
+        if not isinstance(column, NumberColumn) or column.spelling:
+            continue
+        thousands = column.values[np.isfinite(column.values)] * 1000
+        odd = thousands[thousands % 1000 != 0]
+        # Three digits after the point, as a rule: two only where the third is 0.
+        if len(odd) and (abs(odd) < 1e6).all() and (abs(odd - odd.round()) < 1e-6).all():
+            found |= {place} if (odd.round() % 10 != 0).mean() >= 0.5 else set()
+    return found
 
 
 def _count_lines(file: BinaryIO) -> int:
@@ -85,17 +151,15 @@ def _count_lines(file: BinaryIO) -> int:
     return count
 
 
-def _pass_over(
-    file: BinaryIO, header: Header, texts: list[int] | None, most: int, asked: str
-) -> _Pass:
+def _pass_over(source: _Source, texts: list[int] | None) -> _Pass:
     """Read all columns, or only some of them, these as texts."""
-    plan = None if texts is None else _plan([], texts, most)
-    for block in blocks(file, header, asked):
+    plan = None if texts is None else _plan([], texts, source.most)
+    for block in blocks(source.file, source.header, source.asked):
         if plan is None:
-            numbers = _look_like_numbers(block)
-            others = sorted(set(range(len(header.names))) - set(numbers))
-            plan = _plan(numbers, others, most)
-        _read_block(block, header, plan, asked)
+            numbers = [i for i in _look_like_numbers(block) if source.is_plain(i)]
+            others = sorted(set(range(len(source.header.names))) - set(numbers))
+            plan = _plan(numbers, others, source.most)
+        _read_block(block, source.header, plan, source.asked)
     return plan or _plan([], [], 0)
 
 
@@ -160,46 +224,12 @@ def _read_block(block: Block, header: Header, plan: _Pass, asked: str) -> None:
     plan.held = frame.clear() if plan.held is None else plan.held
     if plan.numbers:
         values = frame.select(str(i) for i in plan.numbers).to_numpy().T
-        plan.odd |= _odd_columns(block, plan.numbers, values)
+        plan.odd |= odd_columns(block, plan.numbers, values)
         plan.floats[:, rows] = values
     if plan.texts:
         physical = pl.col([str(i) for i in plan.texts]).to_physical().fill_null(_NO_CODE)
         codes = frame.select(physical).to_numpy().T.astype(np.uint32, copy=False)
         plan.codes[:, rows] = codes.view(np.int32)
-
-
-def _odd_columns(block: Block, numbers: list[int], values: npt.NDArray[np.float64]) -> set[int]:
-    """Return the columns with a cell that only `settle` may judge.
-
-    values (columns, rows): as polars read them.  Judged by `settle` are leading zeros, quotes,
-    infinities, whole numbers that float64 may change, and texts that are not among the missing.
-    """
-    content = np.frombuffer(block.content, dtype=np.uint8)
-    starts, ends = block.starts[:, numbers].T, block.ends[:, numbers].T
-    first = content[starts]
-    last = len(content) - 1
-    sign = (first == ord("-")) | (first == ord("+"))
-    lead = content[np.minimum(starts + sign, last)]
-    follow = content[np.minimum(starts + sign + 1, last)]
-    odd = (first == ord('"')) & (ends > starts)
-    odd |= (lead == ord("0")) & (follow >= ord("0")) & (follow <= ord("9"))
-    odd |= np.abs(values) >= EXACT_WHOLE
-    column, row = np.nonzero(np.isnan(values) & (ends > starts))
-    if len(column):
-        known = _are_missing_texts(content, starts[column, row], ends[column, row])
-        odd[column[~known], row[~known]] = True
-    return {numbers[i] for i in np.flatnonzero(odd.any(axis=1)).tolist()}
-
-
-def _are_missing_texts(
-    content: npt.NDArray[np.uint8], starts: Rows, ends: Rows
-) -> npt.NDArray[np.bool_]:
-    """Return for each cell whether it spells a missing value; no Python object per cell."""
-    places = starts[:, None] + np.arange(8)
-    letters = content[np.minimum(places, len(content) - 1)]
-    letters = np.where(places < ends[:, None], letters, 0).astype(np.uint8)
-    known = np.isin(letters.view("S8").ravel(), _MISSING_BYTES)
-    return np.asarray(known & (ends - starts <= 8), dtype=np.bool_)
 
 
 def _lines(parts: list[Rows]) -> range | Rows:
@@ -220,7 +250,7 @@ def _numbers(read: _Pass, header: Header) -> dict[str, Column]:
     }
 
 
-def _texts(read: _Pass, header: Header, lines: Any, asked: str) -> dict[str, Column]:
+def _texts(read: _Pass, source: _Source, lines: Any) -> dict[str, Column]:
     """Return the text columns, settled: numbers, dates, booleans or texts."""
     import polars as pl
 
@@ -229,10 +259,13 @@ def _texts(read: _Pass, header: Header, lines: Any, asked: str) -> dict[str, Col
         size = int(codes.max()) + 1
         physical = pl.Series(np.arange(size, dtype=np.uint32))
         texts = physical.cat.to(pl.Categorical(read.categories[place])).cast(pl.String).to_list()
-        columns[header.names[place]] = settle(
+        name = source.header.names[place]
+        columns[name] = settle(
             codes,
             texts,
-            f"{asked}, column {header.names[place]!r}",
+            f"{source.asked}, column {name!r}",
             lambda row: f"line {int(lines[row])}",
+            spelling=source.spellings.get(name, ""),
+            comma_is_decimal=source.comma_is_decimal,
         )
     return columns

@@ -1,4 +1,4 @@
-"""Tables made of DataFrames and of Parquet files, column by column."""
+"""Tables made of DataFrames, column by column, and what guards against damaged files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import contextlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from retrograd.data.arrays import check_lengths, column_of, from_mapping
-from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn, as_levels, settle
+from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn, as_levels
+from retrograd.data.settling import settle
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
-
-_COLUMNS_AT_ONCE = 64  # of Parquet: bounds the memory beside the table itself
 
 
 def is_frame(source: Any) -> bool:
@@ -29,27 +26,37 @@ def is_frame(source: Any) -> bool:
     return hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "columns")
 
 
-def from_frame(source: Any) -> Table:
+def from_frame(source: Any, spellings: Mapping[str, str]) -> Table:
     """Return the table of a polars or pandas DataFrame, or of whatever streams Arrow columns."""
     asked = "reading a DataFrame"
     if type(source).__module__.split(".")[0] == "pandas":
-        return _from_pandas(source)
+        return _from_pandas(source, spellings)
     import polars as pl
 
     try:
         frame = source.collect() if isinstance(source, pl.LazyFrame) else pl.DataFrame(source)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(asked, _first_line(error), "give a table of plain columns") from None
+        raise DataError(asked, first_line(error), "give a table of plain columns") from None
+    return table_of(frame, "the DataFrame", asked, spellings)
+
+
+def table_of(frame: Any, name: str, asked: str, spellings: Mapping[str, str]) -> Table:
+    """Return the table of a polars DataFrame that was read from somewhere.
+
+    Raises DataError for nested or binary columns, and a table without rows or columns.
+    """
     check_lengths(dict.fromkeys(frame.columns or ["it"], frame.height), asked)
-    _check_types(dict(frame.schema), asked)
+    check_types(dict(frame.schema), asked)
     columns = {
-        name: column_of_series(frame.get_column(name), f"{asked}, column {name!r}")
-        for name in frame.columns
+        column: column_of_series(
+            frame.get_column(column), f"{asked}, column {column!r}", spellings.get(column, "")
+        )
+        for column in frame.columns
     }
-    return Table("the DataFrame", columns)
+    return Table(name, columns)
 
 
-def _from_pandas(source: Any) -> Table:
+def _from_pandas(source: Any, spellings: Mapping[str, str]) -> Table:
     """Return the table of a pandas DataFrame; its index is no column."""
     names = [str(name) for name in source.columns]
     if len(set(names)) < len(names):
@@ -65,42 +72,12 @@ def _from_pandas(source: Any) -> Table:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
         plain = isinstance(series.dtype, np.dtype)
         cells[name] = series.to_numpy() if plain else series.astype(object).to_numpy()
-    return from_mapping(cells, "the DataFrame")
-
-
-def read_parquet(path: Path, asked: str) -> Table:
-    """Return the table of a Parquet file.
-
-    Raises DataError for a damaged file, nested or binary columns, no rows, or a table that is
-    larger than the machine's memory.
-    """
-    import polars as pl
-
-    schema = _guarded(lambda: dict(pl.read_parquet_schema(path)), asked)
-    _check_types(schema, asked)
-    rows = int(_guarded(lambda: pl.scan_parquet(path).select(pl.len()).collect().item(), asked))
-    check_lengths(dict.fromkeys(schema or ["it"], rows), asked)
-    check_memory(8 * rows * len(schema), asked)
-    names, columns = list(schema), {}
-    for start in range(0, len(names), _COLUMNS_AT_ONCE):
-        part = names[start : start + _COLUMNS_AT_ONCE]
-        frame = _guarded(partial(pl.read_parquet, path, columns=part), asked)
-        for name in part:
-            columns[name] = column_of_series(frame.get_column(name), f"{asked}, column {name!r}")
-    check_lengths({name: _rows(column) for name, column in columns.items()}, asked)
-    return Table(str(path), columns)
-
-
-def _rows(column: Column) -> int:
-    return len(column.codes if isinstance(column, TextColumn) else column.values)
+    return from_mapping(cells, "the DataFrame", spellings)
 
 
 def check_memory(needed: int, asked: str) -> None:
     """Refuse a table that cannot fit, before any of it is read."""
-    names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
-    if "SC_PHYS_PAGES" not in names:
-        return
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = memory_of_machine()
     if needed > memory:
         raise DataError(
             asked,
@@ -109,7 +86,15 @@ def check_memory(needed: int, asked: str) -> None:
         )
 
 
-def _guarded(read: Callable[[], Any], asked: str) -> Any:
+def memory_of_machine() -> int:
+    """Return the bytes of memory that the machine has, or more than any has where it says none."""
+    names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
+    if "SC_PHYS_PAGES" not in names:
+        return 1 << 62
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def guarded(read: Callable[[], Any], asked: str, what: str = "Parquet") -> Any:
     """Return what `read` returns; a damaged file ends in a sentence."""
     import polars as pl
 
@@ -121,7 +106,7 @@ def _guarded(read: Callable[[], Any], asked: str) -> Any:
     except BaseException as error:  # polars' own panics are no Exception
         if not isinstance(error, (Exception, pl.exceptions.PanicException)):
             raise
-        found = f"the Parquet file is damaged or not Parquet ({_first_line(error)})"
+        found = f"the {what} file is damaged or not {what} ({first_line(error)})"
         raise DataError(asked, found, "write or copy it again") from None
 
 
@@ -150,11 +135,12 @@ def _without_panic_reports() -> Iterator[None]:
                 os.write(2, written)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, at most 120 letters of it."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
-def _check_types(schema: dict[str, Any], asked: str) -> None:
+def check_types(schema: dict[str, Any], asked: str) -> None:
     """Refuse columns whose cells are no single values."""
     nested = [f"{name!r} ({kind})" for name, kind in schema.items() if not _is_plain(kind)]
     if nested:
@@ -170,7 +156,7 @@ def _is_plain(kind: Any) -> bool:
     return not (kind.is_nested() or str(kind).split("(")[0] in ("Binary", "Object", "Unknown"))
 
 
-def column_of_series(series: Any, asked: str) -> Column:
+def column_of_series(series: Any, asked: str, spelling: str = "") -> Column:
     """Return the column of a polars Series."""
     import polars as pl
 
@@ -191,7 +177,7 @@ def column_of_series(series: Any, asked: str) -> Column:
             if kind.is_decimal() or largest is None or float(largest) < 2**63:
                 return NumberColumn(_writable(numbers.to_numpy()))
         return column_of(series.to_list(), asked)
-    return of_texts(series.cast(pl.String), asked)
+    return of_texts(series.cast(pl.String), asked, spelling)
 
 
 def _of_moments(series: Any) -> Column:
@@ -213,7 +199,7 @@ def _writable(values: Any) -> Any:
     return np.array(values, dtype=np.float64)
 
 
-def of_texts(series: Any, asked: str, place: Callable[[int], str] | None = None) -> Column:
+def of_texts(series: Any, asked: str, spelling: str = "") -> Column:
     """Return the column of a polars Series of texts, each distinct one stored once."""
     import polars as pl
 
@@ -225,4 +211,4 @@ def of_texts(series: Any, asked: str, place: Callable[[int], str] | None = None)
         place_of, on="text", how="left", maintain_order="left"
     )
     codes = joined.get_column("code").fill_null(-1).to_numpy().astype(np.int32)
-    return settle(codes, distinct.to_list(), asked, place)
+    return settle(codes, distinct.to_list(), asked, spelling=spelling)

@@ -8,6 +8,7 @@ from retrograd.data import kinds as kinds_of
 from retrograd.data import targets
 from retrograd.data.schema import ColumnKind, Schema, Task
 from retrograd.data.table import Table
+from retrograd.data.telling import telling_notes
 
 
 def infer_schema(
@@ -23,6 +24,8 @@ def infer_schema(
     target, label, labels, y, class or outcome, else the last.
     task: `binary`, `multiclass`, `classification` or `regression`; by default read off the target.
     kinds: column name -> kind, for columns that would be taken for something else; `drop` drops.
+    Behind `number` and `date` may stand how they are written ("number 1.234,5"), which the table
+    must have been read with: `read_table(..., spellings=...)`.
 
     What a cell can be (its kind, the classes) is read off all rows, those that are later set apart
     too: one text among numbers anywhere makes a column no column of numbers. How large or how
@@ -41,7 +44,7 @@ def infer_schema(
     name, target_reason = targets.choose(table, target)
     decision = targets.decide(table, name, task)
     columns = kinds_of.decide(table, name, kinds or {})
-    notes = table.notes + kinds_of.leak_notes(table, name, columns, decision)
+    notes = table.notes + telling_notes(table, name, columns, decision.task)
     return Schema(
         columns=columns,
         target=name,
@@ -52,4 +55,5 @@ def infer_schema(
         rows=table.n_rows,
         unlabelled=decision.unlabelled,
         notes=notes,
+        target_spelling=kinds_of.spelling_of(table.columns[name]),
     )

@@ -15,7 +15,6 @@ from retrograd.data.columns import (
     TextColumn,
     is_code,
     is_missing,
-    number_of,
 )
 from retrograd.data.conversions import (
     BOOLEAN_PAIRS,
@@ -23,12 +22,12 @@ from retrograd.data.conversions import (
     as_dates,
     as_numbers,
     as_text,
-    text_at,
 )
-from retrograd.data.schema import ColumnKind, ColumnSchema, Task
-from retrograd.data.sources import suggestion
+from retrograd.data.mixed import refuse_mixed, sample
+from retrograd.data.schema import ColumnKind, ColumnSchema
+from retrograd.data.settling import PLAIN, TEXT
+from retrograd.data.suggesting import suggestion
 from retrograd.data.table import Table
-from retrograd.data.targets import Decision
 from retrograd.tensor.errors import DataError
 
 MOST_CATEGORIES = 50  # one-hot columns of one category; rarer ones share a code
@@ -37,7 +36,6 @@ _ID_NAME = re.compile(
     r"(?:.*[_\s.-])?(?:id|uuid|guid|index|rownames?|key)|unnamed.*", re.IGNORECASE
 )
 _ID_CAMEL = re.compile(r".*[a-z](?:Id|ID)")
-_MOSTLY = 0.9  # share of numbers from which a column of texts is a damaged column of numbers
 Kind = tuple[ColumnKind, str]
 
 
@@ -54,8 +52,9 @@ def decide(
     columns = []
     for name, column in table.columns.items():
         if name != target:
-            kind = _kind_named(wanted[name], asked) if name in wanted else None
-            columns.append(_decide_one(table, name, column, kind))
+            kind, spelling = _wanted(wanted[name], asked) if name in wanted else (None, "")
+            _check_spelling(table, name, column, spelling)
+            columns.append(_decide_one(table, name, column, kind, spelling))
     if not any(column.kind.is_used for column in columns):
         why = "; ".join(f"{c.name!r}: {c.kind.value}, {c.reason}" for c in columns[:3])
         found = f"no column is left to predict from ({why})"
@@ -63,17 +62,59 @@ def decide(
     return tuple(columns)
 
 
-def _kind_named(kind: ColumnKind | str, asked: str) -> ColumnKind:
-    """Return the kind that a word names; `drop` is one for any column that should not be used."""
+def spellings_of(kinds: Mapping[str, ColumnKind | str]) -> dict[str, str]:
+    """Return how texts are to be read in columns whose kinds are chosen: for `read_table`.
+
+    After a kind may stand how it is written: "number 1.234,5", "date DD/MM/YYYY".  Categories and
+    what is dropped are not searched for numbers that people write.
+
+    >>> spellings_of({"price": "number 1.234,5", "zip": "category", "age": "number"})
+    {'price': '1.234,5', 'zip': 'plain'}
+    """
+    found = {}
+    for name, kind in kinds.items():
+        word, _, spelling = str(kind.value if isinstance(kind, ColumnKind) else kind).partition(" ")
+        if spelling:
+            found[name] = spelling.strip()
+        elif word not in ("number", "date"):
+            found[name] = PLAIN
+    return found
+
+
+def _wanted(kind: ColumnKind | str, asked: str) -> tuple[ColumnKind, str]:
+    """Return the kind that a word names, and how it is written if that stands behind it.
+
+    `drop` is a kind for any column that should not be used.
+    """
     if isinstance(kind, ColumnKind):
-        return kind
+        return kind, ""
     names = {member.value: member for member in ColumnKind} | {"drop": ColumnKind.identifier}
-    if kind not in names:
-        raise DataError(asked, f"no kind is called {kind!r}", suggestion(str(kind), names))
-    return names[kind]
+    word, _, spelling = str(kind).partition(" ")
+    if word not in names:
+        raise DataError(asked, f"no kind is called {kind!r}", suggestion(word, names))
+    if spelling and word not in ("number", "date"):
+        found = f"the kind {kind!r} says how texts are written, and {word} takes no such thing"
+        raise DataError(asked, found, f"say {word!r}, or 'number 1.234,5', or 'date DD/MM/YYYY'")
+    return names[word], spelling.strip()
 
 
-def _decide_one(table: Table, name: str, column: Column, wanted: ColumnKind | None) -> ColumnSchema:
+def _check_spelling(table: Table, name: str, column: Column, spelling: str) -> None:
+    """Refuse a way of writing that came too late: the texts were read without it."""
+    if not spelling or isinstance(column, NumberColumn | DateColumn):
+        return  # texts of which some are none of that kind are looked at later
+    if not len(as_numbers(column)[1]) < len(column.codes) and not (
+        len(as_dates(column)[1]) < len(column.codes)
+    ):
+        raise DataError(
+            f"reading column {name!r} of {table.name!r}",
+            f"no cell was read as {spelling!r}",
+            f"read the table with it: read_table(..., spellings={{{name!r}: {spelling!r}}})",
+        )
+
+
+def _decide_one(
+    table: Table, name: str, column: Column, wanted: ColumnKind | None, spelling: str
+) -> ColumnSchema:
     """Return one column's schema."""
     missing = int(is_missing(column).sum())
     infinite = 0
@@ -94,7 +135,18 @@ def _decide_one(table: Table, name: str, column: Column, wanted: ColumnKind | No
         kind, reason = ColumnKind.date, "every cell is a date"
     else:
         kind, reason = _kind_of_texts(table, name, column, unique)
-    return ColumnSchema(name, kind, reason, missing, unique, infinite)
+    if not isinstance(column, TextColumn) and column.spelling:
+        reason = f"{reason}, {column.spelling.why}"
+    return ColumnSchema(
+        name, kind, reason, missing, unique, infinite, spelling or spelling_of(column)
+    )
+
+
+def spelling_of(column: Column) -> str:
+    """Return how a column's texts were read, so that others can be read alike; "" for plainly."""
+    if not isinstance(column, TextColumn):
+        return column.spelling.text if column.spelling else ""
+    return "" if set(_used_texts(column)) <= {"false", "true"} else TEXT
 
 
 def count_unique(column: Column) -> int:
@@ -132,11 +184,12 @@ def _kind_of_texts(table: Table, name: str, column: TextColumn, unique: int) -> 
     """Return category, boolean, identifier or text; refuse numbers with a few bad cells."""
     present = int((column.codes >= 0).sum())
     if unique == 2:
-        pair = tuple(sorted(text.casefold() for text in _used_texts(column)))
-        if pair in BOOLEAN_PAIRS:
-            return ColumnKind.boolean, f"only {pair[0]} and {pair[1]}"
-    _refuse_mixed(table, name, column)
-    texts = _sample(column)
+        used = {text.casefold() for text in _used_texts(column)}
+        for pair in BOOLEAN_PAIRS:
+            if used == set(pair):
+                return ColumnKind.boolean, f"only {pair[0]} and {pair[1]}"
+    refuse_mixed(table, name, column)
+    texts = sample(column)
     words = sum(len(text.split()) for text in texts) / len(texts)
     if unique > _FEWEST_IDENTIFIERS and unique > present / 2:
         if words >= 3:
@@ -154,33 +207,6 @@ def _used_texts(column: TextColumn) -> list[str]:
     """Return the texts that stand in a cell."""
     used = np.unique(column.codes[column.codes >= 0])
     return [str(text) for text in column.levels[used]]
-
-
-def _sample(column: TextColumn) -> list[str]:
-    """Return at most 1,000 of the texts, evenly spaced."""
-    step = max(1, len(column.levels) // 1000)
-    return [str(text) for text in column.levels[::step]]
-
-
-def _refuse_mixed(table: Table, name: str, column: TextColumn) -> None:
-    """Refuse a column that is numbers but for a few cells: a guess would change their meaning."""
-    texts = _sample(column)
-    if sum(number_of(text) is not None for text in texts) < max(10, _MOSTLY * len(texts)):
-        return
-    if any(map(is_code, texts)):
-        return  # digits with leading zeros and the like: codes among which some look like numbers
-    _, bad = as_numbers(column)
-    present = int((column.codes >= 0).sum())
-    if not 0 < len(bad) <= (1 - _MOSTLY) * present:
-        return
-    first = text_at(column, int(bad[0]))
-    raise DataError(
-        f"reading column {name!r} of {table.name!r}",
-        f"{present - len(bad):,} cells are numbers, but {table.place(int(bad[0]))} holds {first!r}"
-        + (f" (and {len(bad) - 1:,} more are none)" if len(bad) > 1 else ""),
-        f"correct it, or choose the column's kind: {{{name!r}: 'number'}} reads it as missing, "
-        f"{{{name!r}: 'category'}} keeps texts",
-    )
 
 
 def _check_wanted(table: Table, name: str, column: Column, kind: ColumnKind) -> None:
@@ -201,51 +227,3 @@ def _check_wanted(table: Table, name: str, column: Column, kind: ColumnKind) -> 
             f"no cell is a {kind.value}",
             "choose another kind, or leave the choice out",
         )
-
-
-def leak_notes(
-    table: Table, target: str, columns: tuple[ColumnSchema, ...], decision: Decision
-) -> tuple[str, ...]:
-    """Return a warning for every feature that tells the target outright."""
-    copies = [
-        column.name
-        for column in columns
-        if column.kind.is_used
-        and _tells(table.columns[column.name], table.columns[target], decision.task)
-    ]
-    return tuple(
-        f"column {name!r} tells {target!r} outright: if it is not known before {target!r} is, "
-        f"drop it with {{{name!r}: 'drop'}}"
-        for name in copies
-    )
-
-
-def _tells(feature: Column, target: Column, task: Task) -> bool:
-    """Return whether a feature equals the target, up to names (classes) or unit (amounts)."""
-    both = ~(is_missing(feature) | is_missing(target))
-    if both.sum() < 3:
-        return False
-    if isinstance(feature, NumberColumn) and task is Task.regression:
-        return _is_same_amount(feature.values[both], as_numbers(target)[0][both])
-    if not task.is_classification or isinstance(feature, DateColumn):
-        return False
-    labels = as_text(target).codes[both].astype(np.int64)
-    codes = (
-        np.unique(feature.values[both], return_inverse=True)[1]
-        if isinstance(feature, NumberColumn)
-        else feature.codes[both].astype(np.int64)
-    )
-    pairs = np.unique(codes * (labels.max() + 1) + labels)
-    return len(pairs) == len(np.unique(codes)) == len(np.unique(labels))
-
-
-def _is_same_amount(a: Floats, b: Floats) -> bool:
-    """Return whether one is the other times a constant plus a constant."""
-    finite = np.isfinite(a)
-    a, b = a[finite], b[finite]
-    if len(a) < 3 or not a.any():
-        return False
-    a, b = a / np.abs(a).max(), b / (np.abs(b).max() or 1.0)  # products of 1e300 overflow
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt(np.dot(a, a) * np.dot(b, b)))
-    return size > 0 and abs(float(np.dot(a, b))) > (1 - 1e-12) * size

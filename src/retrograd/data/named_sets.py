@@ -9,7 +9,7 @@ import numpy as np
 
 from retrograd.data.arrays import column_of
 from retrograd.data.columns import Column, NumberColumn, recode
-from retrograd.data.frames import read_parquet
+from retrograd.data.parquet_files import read_parquet
 from retrograd.data.table import Table
 
 _SETS = Path(__file__).parent / "sets"

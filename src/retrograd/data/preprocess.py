@@ -15,7 +15,7 @@ from retrograd.data.encodings import Encoding
 from retrograd.data.fitting import fit_encoding, shift_and_scale
 from retrograd.data.plain import read_field, read_number, read_records, read_texts, refuse
 from retrograd.data.schema import Schema, Task
-from retrograd.data.sources import suggestion
+from retrograd.data.suggesting import suggestion
 from retrograd.data.table import Table
 from retrograd.data.targets import label_codes, target_values
 from retrograd.tensor.errors import DataError, FileFormatError

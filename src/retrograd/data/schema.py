@@ -50,6 +50,8 @@ class ColumnSchema:
     """One column that is not the target.
 
     reason: why it has this kind, in words.  missing, infinite: cells.  unique: different values.
+    spelling: how its texts are written, where that is not the plain form: "1.234,5", "DD/MM/YYYY",
+    or "text" for texts that are never taken for numbers.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ColumnSchema:
     missing: int
     unique: int
     infinite: int = 0
+    spelling: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Schema:
     classes: the labels as texts, in the order of their codes 0, 1, ...; empty for regression.
     rows: rows of the table.  unlabelled: those whose target is missing; they are not used.
     notes: sentences that its owner should see.
+    target_spelling: how the labels are written, as `ColumnSchema.spelling` says it.
     """
 
     columns: tuple[ColumnSchema, ...]
@@ -79,6 +83,7 @@ class Schema:
     rows: int
     unlabelled: int = 0
     notes: tuple[str, ...] = ()
+    target_spelling: str = ""
 
     @property
     def features(self) -> tuple[ColumnSchema, ...]:
@@ -90,6 +95,12 @@ class Schema:
         """Return the columns that are not."""
         return tuple(column for column in self.columns if not column.kind.is_used)
 
+    @property
+    def spellings(self) -> dict[str, str]:
+        """Return how the texts of every column are to be read, so that they mean what they did."""
+        spellings = {column.name: column.spelling or "plain" for column in self.columns}
+        return spellings | {self.target: self.target_spelling or "plain"}
+
     def to_json(self) -> dict[str, Any]:
         """Return the schema as plain dicts, lists, texts and numbers."""
         columns = [
@@ -100,6 +111,7 @@ class Schema:
                 "missing": column.missing,
                 "unique": column.unique,
                 "infinite": column.infinite,
+                "spelling": column.spelling,
             }
             for column in self.columns
         ]
@@ -113,6 +125,7 @@ class Schema:
             "rows": self.rows,
             "unlabelled": self.unlabelled,
             "notes": list(self.notes),
+            "target_spelling": self.target_spelling,
         }
 
     @staticmethod
@@ -129,6 +142,7 @@ class Schema:
             rows=read_field(value, "rows", int, asked),
             unlabelled=read_field(value, "unlabelled", int, asked),
             notes=read_texts(value, "notes", asked),
+            target_spelling=_spelling(value, "target_spelling", asked),
         )
         wanted = {Task.binary: len(schema.classes) == 2, Task.regression: not schema.classes}
         if not wanted.get(schema.task, len(schema.classes) > 2):
@@ -149,4 +163,11 @@ def _column(item: object, asked: str) -> ColumnSchema:
         missing=read_field(item, "missing", int, asked),
         unique=read_field(item, "unique", int, asked),
         infinite=read_field(item, "infinite", int, asked),
+        spelling=_spelling(item, "spelling", asked),
     )
+
+
+def _spelling(value: object, key: str, asked: str) -> str:
+    """Return how texts are written; files of before there were such ways do not say."""
+    is_said = isinstance(value, dict) and key in value
+    return read_field(value, key, str, asked) if is_said else ""

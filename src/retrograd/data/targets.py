@@ -10,7 +10,7 @@ import numpy.typing as npt
 from retrograd.data.columns import Column, DateColumn, NumberColumn, TextColumn, is_missing
 from retrograd.data.conversions import as_numbers, as_text, text_at
 from retrograd.data.schema import Schema, Task
-from retrograd.data.sources import suggestion
+from retrograd.data.suggesting import suggestion
 from retrograd.data.table import Table
 from retrograd.tensor.errors import DataError
 

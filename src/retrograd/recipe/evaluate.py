@@ -148,7 +148,7 @@ def evaluate_model(model: Model, table: Any) -> Evaluation:
     There are no baselines, since they need the training rows. Raises DataError for rows without a
     label, or whose columns do not fit.
     """
-    rows = read_table(table)
+    rows = read_table(table, spellings=model.schema.spellings)
     return _report(model, rows, model.preprocessor.transform(rows), [], None)
 
 

@@ -60,7 +60,8 @@ class Model:
         """
         if isinstance(table, Mapping) and table and all(map(_is_cell, table.values())):
             table = {name: [cell] for name, cell in table.items()}
-        return predict_table(self.net, self.schema, self.preprocessor, read_table(table))
+        read = read_table(table, spellings=self.schema.spellings)
+        return predict_table(self.net, self.schema, self.preprocessor, read)
 
 
 def _is_cell(value: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,9 @@ from retrograd.data import (
     infer_schema,
     read_table,
     rows_digest,
+    settled_source,
+    source_title,
+    spellings_of,
     split_table,
 )
 from retrograd.data.columns import Rows
@@ -124,7 +126,7 @@ def read_source(data: DataConfig) -> Table:
             "the config names no source: the table was given in memory",
             "give the same table again, as table=...",
         )
-    return read_table(data.source)
+    return read_table(data.source, spellings=spellings_of(data.kinds))
 
 
 def part_of(table: Table, preprocessor: Preprocessor, rows: Rows) -> Part:
@@ -139,9 +141,7 @@ def part_of(table: Table, preprocessor: Preprocessor, rows: Rows) -> Part:
 
 def _settled(data: DataConfig, schema: Schema) -> DataConfig:
     """Return the config with what was inferred, and a path that holds from everywhere."""
-    source = data.source
-    if source is not None and os.path.lexists(source):
-        source = os.path.abspath(source)
+    source = None if data.source is None else settled_source(data.source)
     return dataclasses.replace(data, source=source, target=schema.target, task=schema.task.value)
 
 
@@ -161,6 +161,6 @@ def run_name(source: Any) -> str:
     >>> run_name("data/my shop.csv"), run_name(None)
     ('my shop', 'table')
     """
-    stem = Path(str(source)).stem if source is not None else ""
+    stem = source_title(str(source)) if source is not None else ""
     plain = "".join(c if c.isalnum() or c in "._ +-" else "_" for c in stem)[:100]
     return plain.lstrip("._ +-").rstrip() or "table"
