@@ -22,6 +22,10 @@ VERBS = {
     "train": ("Train a network on a table, and keep the best.", "shop.csv bought"),
     "test": ("Open the sealed test part once and print an honest estimate.", "runs/digits-1"),
     "predict": ("Predict the rows of a table with a trained network.", "runs/shop-1 new.csv"),
+    "export": (
+        "Write a network as a file that works elsewhere, and prove it first.",
+        "runs/shop-1 --to shop.onnx",
+    ),
     "explain": (
         "Show one row's forward pass, loss, backward pass and update in numbers.",
         "runs/digits-1 --row 17",

@@ -1,0 +1,182 @@
+"""ONNX: cells in, predictions out, in one file that any runtime of opset 21 loads.
+
+Inputs are the columns (`onnx_columns` says how cells are given). Outputs are `prediction`, a label
+(rows,) or an amount in its own unit (rows,) float64, and for classes `probabilities` (rows,
+classes) float32. The metadata says the rest: schema, classes, and what `retrograd import` needs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from retrograd.data import Table
+from retrograd.export import Answers, Request, Written, spelling_notes
+from retrograd.export.onnx_columns import Input, add_features, cells_of, inputs_of
+from retrograd.export.onnx_graph import IR_VERSION, ML_OPSET, OPSET, Graph, require_onnx
+from retrograd.export.onnx_ops import add_network
+from retrograd.export.program import FEATURES, Program, program_of
+from retrograd.recipe.architecture import encode
+from retrograd.recipe.model import Model
+from retrograd.tensor.errors import InputError
+from retrograd.tensor.types import Array, DType
+from retrograd.train.events import plain
+
+_TRIES: Final = 30
+
+
+def write(request: Request) -> Written:
+    """Return the file of a model.  Raises InputError for what ONNX has no words for."""
+    model = request.model
+    program = program_of(model.net, len(model.preprocessor.feature_names))
+    data = _model_of(model, program).SerializeToString(deterministic=True)
+    return Written({request.name: data}, spelling_notes(model))
+
+
+def _model_of(model: Model, program: Program) -> Any:
+    graph = Graph()
+    inputs = inputs_of(graph, model.preprocessor)
+    classes = model.preprocessor.classes
+    outputs = [graph.fresh(name) for name in ("prediction", "probabilities")[: 1 + bool(classes)]]
+    features = graph.fresh(f"/{FEATURES}")
+    add_features(graph, model.preprocessor, inputs, features)
+    graph.count_rows_of(features)
+    name = add_network(graph, program, features)
+    logits = name[program.output]
+    if classes:
+        best = graph.add("ArgMax", logits, axis=1, keepdims=0)
+        graph.add("Gather", graph.texts(classes), best, to=outputs[0])
+        chances = graph.add("Softmax", graph.cast(logits, DType.float64), axis=1)
+        graph.cast(chances, DType.float32, outputs[1])
+    else:
+        shift, scale = (getattr(model.preprocessor, each) for each in ("shift", "scale"))
+        amount = graph.cast(graph.add("Squeeze", logits, graph.integers(1)), DType.float64)
+        spread = graph.add("Mul", amount, graph.floats(scale))
+        graph.add("Add", spread, graph.floats(shift), to=outputs[0])
+    record = _record(model, inputs, {each: name[each] for each in (FEATURES, *program.stages)})
+    record["weights"] = {each: name[each] for each in program.weights}
+    return _proto(graph, inputs, outputs, model, record)
+
+
+def _record(model: Model, inputs: tuple[Input, ...], stages: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata: what people may ask, and all that a model file holds besides tensors.
+
+    The config stays behind: it names files of whoever trained the network.
+    """
+    return {
+        "version": model.version,
+        "target": model.schema.target,
+        "classes": list(model.schema.classes),
+        "inputs": {each.column: each.name for each in inputs},
+        "schema": model.schema.to_json(),
+        "preprocessing": model.preprocessor.to_json(),
+        "architecture": _architecture(model.net),
+        "metrics": plain(model.metrics),
+        "data_digest": model.data_digest,
+        "stages": dict(stages),
+    }
+
+
+def _architecture(net: Any) -> dict[str, Any]:
+    """Return the record of a network, empty where it has layers that files cannot name."""
+    try:
+        return encode(net)
+    except InputError:
+        return {}
+
+
+def _proto(
+    graph: Graph,
+    inputs: tuple[Input, ...],
+    outputs: list[str],
+    model: Model,
+    record: Mapping[str, Any],
+) -> Any:
+    helper, kinds = graph.onnx.helper, graph.onnx.TensorProto
+    value = helper.make_tensor_value_info
+    given = [value(each.name, each.code, ["rows", 1]) for each in inputs]
+    classes = model.preprocessor.classes
+    kind = kinds.STRING if classes else kinds.DOUBLE
+    made = [value(outputs[0], kind, ["rows"])]
+    if classes:
+        made.append(value(outputs[1], kinds.FLOAT, ["rows", len(classes)]))
+    body = helper.make_graph(
+        graph.nodes, "retrograd", given, made, list(graph.initializers.values())
+    )
+    proto = helper.make_model(
+        body,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        producer_name="retrograd",
+        producer_version=model.version,
+        doc_string=f"Predicts {model.schema.target!r} from the columns of a table.",
+    )
+    texts = {name: x if isinstance(x, str) else json.dumps(x) for name, x in record.items()}
+    helper.set_model_props(proto, {f"retrograd.{name}": text for name, text in texts.items()})
+    return proto
+
+
+def metadata_of(proto: Any) -> dict[str, str]:
+    """Return the entries of a file's metadata that are ours, without their prefix."""
+    ours = (each for each in proto.metadata_props if each.key.startswith("retrograd."))
+    return {each.key.removeprefix("retrograd."): each.value for each in ours}
+
+
+def run(path: Path, rows: Table) -> Answers:
+    """Let a file predict rows, in ONNX Runtime, or in ONNX's own evaluator where there is none."""
+    proto = require_onnx().load_model_from_string(path.read_bytes())
+    cells = _cells(proto, rows)
+    predict = open_session(proto)
+    outputs = predict(cells)
+    one = {name: column[:1] for name, column in cells.items()}
+    times = []
+    for _ in range(_TRIES):
+        start = time.perf_counter()
+        predict(one)
+        times.append(time.perf_counter() - start)
+    values = np.array([str(each) for each in outputs[0]]) if len(outputs) > 1 else outputs[0]
+    return Answers(values, outputs[1] if len(outputs) > 1 else None, float(np.median(times)))
+
+
+def stages(path: Path, rows: Table) -> dict[str, Array]:
+    """Return what a file computes on the way: the features, then what every layer gives."""
+    onnx = require_onnx()
+    proto = onnx.load_model_from_string(path.read_bytes())
+    names = json.loads(metadata_of(proto)["stages"])
+    del proto.graph.output[:]
+    proto.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in names.values()
+    )
+    return dict(zip(names, open_session(proto)(_cells(proto, rows)), strict=True))
+
+
+def _cells(proto: Any, rows: Table) -> dict[str, Array]:
+    """Return the inputs of a file that a table gives."""
+    column_of = {name: each for each, name in json.loads(metadata_of(proto)["inputs"]).items()}
+    kinds = {each.name: each.type.tensor_type.elem_type for each in proto.graph.input}
+    return {name: cells_of(rows.columns[column_of[name]], code) for name, code in kinds.items()}
+
+
+def open_session(proto: Any) -> Any:
+    """Return what predicts: a function of inputs by name."""
+    try:
+        onnxruntime: Any = import_module("onnxruntime")
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        evaluator = ReferenceEvaluator(proto)
+        return lambda cells: evaluator.run(None, cells)
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    return lambda cells: session.run(None, cells)
