@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from retrograd.compile import cache
@@ -52,6 +52,18 @@ class Library:
                 "ask for one of those",
             )
         return int(self._code[1][name])
+
+
+class Platform(NamedTuple):
+    """What an object file is for.
+
+    triple: LLVM's name of it.  relocation: how code refers to addresses, ``static`` or ``pic``.
+    abi: its calling convention, where there are several.
+    """
+
+    triple: str
+    relocation: str
+    abi: str = ""
 
 
 def host() -> Target:
@@ -95,6 +107,21 @@ def load(text: str, target: Target) -> Library:
         if found is None:
             found = session.libraries[key] = _load(text, target, key)
         return found
+
+
+def assemble(text: str, target: Target, platform: Platform) -> bytes:
+    """Return the object file of a module for any machine that LLVM knows, without IR passes.
+
+    Raises CompileError for text that LLVM refuses, and for a machine that it does not know.
+    """
+    llvm = _llvm_of_all()
+    options = {"cpu": target.cpu, "features": target.features, "opt": CODEGEN_LEVEL}
+    options |= {"reloc": platform.relocation, "codemodel": "default", "abiname": platform.abi}
+    try:
+        kind = llvm.Target.from_triple(platform.triple)
+        return _emit(kind.create_target_machine(**options), text)
+    except RuntimeError as error:
+        raise _refusal(str(error)) from error
 
 
 def recall(key: str, names: tuple[str, ...]) -> Library | None:
@@ -207,6 +234,15 @@ def _llvm() -> Any:
 
 
 @functools.cache
+def _llvm_of_all() -> Any:
+    """Return llvmlite's binding, told that it compiles for every machine that it knows."""
+    llvm = _llvm()
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm
+
+
+@functools.cache
 def _host(_kind: str) -> Target:
     """Return the target for one value of the variable, which ``choose`` reads for itself."""
     llvm = _llvm()
@@ -238,8 +274,12 @@ def _options() -> dict[str, Any]:
 
 def _compile(text: str, cpu: str, features: str) -> bytes:
     """Return the object of a module, compiled without IR passes. Raises RuntimeError."""
+    return _emit(_machine(cpu, features), text)
+
+
+def _emit(machine: Any, text: str) -> bytes:
+    """Return the object that a code generator makes of a text. Raises RuntimeError."""
     llvm = _llvm()
-    machine = _machine(cpu, features)
     # Closed here, in this order: the collector may end a context before the modules made in it.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.triple = machine.triple

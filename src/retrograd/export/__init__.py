@@ -95,6 +95,8 @@ class Format:
 FORMATS: Final = (
     Format("onnx", (".onnx",), "ONNX with its preprocessing", "onnx_file", has_stages=True),
     Format("numpy", (".py",), "one Python file that needs NumPy", "numpy_file", has_stages=True),
+    Format("native", (".so", ".o"), "a C library", "native_library", has_stages=True),
+    Format("wasm", (".wasm",), "WebAssembly for JavaScript", "web_assembly", has_stages=True),
 )
 
 
