@@ -22,6 +22,7 @@ VERBS = {
     "train": ("Train a network on a table, and keep the best.", "shop.csv bought"),
     "test": ("Open the sealed test part once and print an honest estimate.", "runs/digits-1"),
     "predict": ("Predict the rows of a table with a trained network.", "runs/shop-1 new.csv"),
+    "serve": ("Answer requests for predictions, on a page and in JSON.", "runs/shop-1"),
     "export": (
         "Write a network as a file that works elsewhere, and prove it first.",
         "runs/shop-1 --to shop.onnx",
