@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retrograd.data.frames import first_line, table_of
-from retrograd.data.places import Place, secrets, without_password
+from retrograd.data.places import UNREADABLE, Place, secrets, without_password
 from retrograd.data.queries import query_of, refused
 from retrograd.data.sqlite_file import read_sqlite
 from retrograd.data.table import Table
@@ -30,16 +30,33 @@ def read_database(place: Place, asked: str, spellings: Mapping[str, str]) -> Tab
     if place.database == "sqlite":
         return read_sqlite(place, asked, spellings)
     read = _read_duckdb if place.database == "duckdb" else _read_postgresql
-    frame = read(place, asked)
-    if len(set(frame.columns)) < len(frame.columns):
-        raise DataError(asked, "two columns have the same name", "name them apart with AS")
-    return table_of(frame, place.safe, asked, spellings)
+    return table_of(_frame(read(place, asked), asked), place.safe, asked, spellings)
+
+
+def _frame(answer: Any, asked: str) -> Any:
+    """Return an Arrow table as a polars DataFrame; what Arrow has no type for comes as texts."""
+    import polars as pl
+
+    pyarrow = _package("pyarrow", asked)
+    names = answer.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(asked, f"two columns are called {twice!r}", "name them apart with AS")
+    for place, column in enumerate(answer.columns):
+        if isinstance(column.type, pyarrow.BaseExtensionType):
+            plain = pyarrow.chunked_array(
+                [chunk.storage for chunk in column.chunks], column.type.storage_type
+            )
+            answer = answer.set_column(place, names[place], plain)
+    try:
+        return pl.DataFrame(answer)
+    except pl.exceptions.PolarsError as error:
+        found = f"its cells are no single values ({first_line(error)})"
+        raise DataError(asked, found, "select plain columns") from None
 
 
 def _read_duckdb(place: Place, asked: str) -> Any:
-    """Return a DuckDB file's answer as a polars DataFrame."""
-    import polars as pl
-
+    """Return a DuckDB file's answer as an Arrow table."""
     duckdb = _package("duckdb", asked)
     options = {"enable_external_access": "false"}
     try:
@@ -51,18 +68,19 @@ def _read_duckdb(place: Place, asked: str) -> Any:
         names = [row[0] for row in connection.execute("show tables").fetchall()]
         query = query_of(place.part, names, asked)
         try:
-            return pl.DataFrame(connection.execute(query).to_arrow_table())
+            answer = connection.sql(query)
+            if answer is None:
+                raise refused("it answers no rows", asked)
+            return answer.to_arrow_table()
         except duckdb.Error as error:
             raise refused(first_line(error), asked) from None
-        except pl.exceptions.PolarsError as error:
-            found = f"its cells are no single values ({first_line(error)})"
-            raise DataError(asked, found, "select plain columns") from None
 
 
 def _read_postgresql(place: Place, asked: str) -> Any:
-    """Return a PostgreSQL server's answer as a polars DataFrame."""
-    import polars as pl
-
+    """Return a PostgreSQL server's answer as an Arrow table."""
+    if place.safe.startswith(UNREADABLE):
+        remedy = "write postgresql://USER@HOST:5432/DATABASE#TABLE, odd letters as %20 and the like"
+        raise DataError(asked, "the URL cannot be read", remedy)
     driver = _package("adbc_driver_postgresql.dbapi", asked)
     url = _with_wait(place.path)
     try:
@@ -79,7 +97,7 @@ def _read_postgresql(place: Place, asked: str) -> Any:
             )
             names = [row[0] for row in cursor.fetchall()]
             cursor.execute(query_of(place.part, names, asked))
-            return pl.DataFrame(cursor.fetch_arrow_table())
+            return cursor.fetch_arrow_table()
     except driver.Error as error:
         raise refused(_scrubbed(error, place.path), asked) from None
 

@@ -11,6 +11,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 DatabaseKind = Literal["sqlite", "duckdb", "postgresql"]
 COMPRESSED = (".gz", ".zst")
+UNREADABLE = "postgresql://..."
+"""What a URL is shown as that cannot be taken apart: a password could be anywhere in it."""
+
 _SCHEME = re.compile(r"(sqlite|duckdb|postgresql|postgres):(?!\\)(.+)", re.DOTALL)
 _DATABASES: dict[str, DatabaseKind] = {
     ".db": "sqlite",
@@ -132,7 +135,7 @@ def without_password(url: str) -> str:
     """
     cut = _split(url)
     if cut is None:
-        return "postgresql://..."
+        return UNREADABLE
     scheme, (user, _, host), path, query = cut
     user = user.partition(":")[0]
     kept = "&".join(w for w in query.split("&") if not w.lower().startswith("password="))
