@@ -34,8 +34,8 @@ def config_in(home: Path, **options: Any) -> Config:
 def test_a_run_leaves_everything_behind(outcome: Outcome) -> None:
     names = {path.name for path in outcome.directory.iterdir()}
     assert names == {
-        "checkpoints", "config.toml", "events.jsonl", "lock", "metrics.jsonl", "model.retro",
-        "recording", "schema.json", "split.safetensors",
+        "checkpoints", "config.toml", "cost.jsonl", "events.jsonl", "lock",
+        "metrics.jsonl", "model.retro", "recording", "schema.json", "split.safetensors",
     }  # fmt: skip
     assert outcome.directory.name == "shop-1"
     schema = json.loads((outcome.directory / "schema.json").read_text())

@@ -25,6 +25,8 @@ from retrograd.train.sealed import Kind, parse, seal, unseal
 from retrograd.tree import leaves
 
 KIND: Final = Kind("retrograd-model", 1, "model")
+KNOWN: Final = frozenset[str]()
+"""What a record may name in "requires": optional records without which predictions would differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Model:
     """A trained network, what its columns mean, how they become numbers, and where it comes from.
 
     metrics: those of the validation part.  data_digest: of all rows it was made from.
-    version: of the program that made it.
+    version: of the program that made it.  parts: how many rows were in each part, where known.
     """
 
     net: Any
@@ -42,6 +44,7 @@ class Model:
     metrics: Mapping[str, float] = field(default_factory=dict)
     data_digest: str = ""
     version: str = retrograd.__version__
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return it in one line, without its numbers."""
@@ -87,6 +90,7 @@ def pack(model: Model) -> bytes:
         "metrics": plain(model.metrics),
         "data_digest": model.data_digest,
         "version": model.version,
+        **({"parts": dict(model.parts)} if model.parts else {}),
     }
     arrays = {name: x.numpy() for name, x in leaves(model.net).items()}
     return seal(KIND, arrays, json.dumps(record))
@@ -117,6 +121,7 @@ def unpack(data: bytes, asked: str = "reading a model") -> Model:
 
 def _from_record(record: Any, arrays: Mapping[str, Array], asked: str) -> Model:
     """Return the model, with every part checked by its own type and then against the others."""
+    _require_known(record, asked)
     schema = Schema.from_json(record["schema"])
     preprocessor = Preprocessor.from_json(record["preprocessing"])
     if (schema.target, schema.classes) != (preprocessor.target, preprocessor.classes):
@@ -135,7 +140,20 @@ def _from_record(record: Any, arrays: Mapping[str, Array], asked: str) -> Model:
         metrics={str(name): float(value) for name, value in record["metrics"].items()},
         data_digest=_text(record["data_digest"]),
         version=_text(record["version"]),
+        parts={str(name): int(count) for name, count in record.get("parts", {}).items()},
     )
+
+
+def _require_known(record: Any, asked: str) -> None:
+    """Refuse a file whose predictions need something that this program does not know.
+
+    What only tells more of a network may be added to files freely, and is passed over by programs
+    that do not know it. What changes predictions is also named in the record's list "requires".
+    """
+    unknown = [name for name in record.get("requires", []) if name not in KNOWN]
+    if unknown:
+        found = f"its predictions need {_text(unknown[0])[:40]!r}, which this program does not know"
+        raise FileFormatError(asked, found, "upgrade retrograd")
 
 
 def _check_fit(net: Any, features: int, outputs: int, asked: str) -> None:

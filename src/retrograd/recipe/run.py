@@ -14,6 +14,7 @@ import numpy as np
 
 from retrograd.data import Schema, Split, Table, row_hashes, rows_digest
 from retrograd.recipe.config import Config, configure, option_homes
+from retrograd.recipe.cost import Clocks, record_cost
 from retrograd.recipe.model import Model, save_model
 from retrograd.recipe.prepare import Prepared, prepare, read_source, require_room, run_name
 from retrograd.recipe.toml import read_config, to_toml
@@ -28,6 +29,7 @@ from retrograd.train.sealed import Kind, parse, seal, unseal
 
 Listen = Callable[[Prepared | Event], None]
 ShouldStop = Callable[[], str | None]
+PARTS: Final = ("train", "validation", "test")
 SPLIT: Final = Kind("retrograd-split", 1, "split")
 _DIGESTS: Final = ("data_digest", "test_digest", "config_digest", "schema_digest")
 
@@ -159,7 +161,7 @@ def _train(
     tell: Listen = listen or (lambda event: None)
     tell(prepared)
     stopped: Stopped | None = None
-    names = prepared.preprocessor.feature_names
+    names, began = prepared.preprocessor.feature_names, Clocks.now()
     try:
         for event in run_job(
             prepared.job, save=home.save, resume_from=saved, should_stop=should_stop,
@@ -175,6 +177,7 @@ def _train(
     assert stopped is not None
     model = _model(home.paths, prepared, stopped)
     save_model(home.paths.model, model)
+    record_cost(home.root, began)
     return Outcome(home.root, model, stopped, prepared)
 
 
@@ -190,6 +193,7 @@ def _model(paths: RunPaths, prepared: Prepared, stopped: Stopped) -> Model:
         config=prepared.config,
         metrics=metrics,
         data_digest=prepared.data_digest,
+        parts={name: len(getattr(prepared.split, name)) for name in PARTS},
     )
 
 
@@ -205,7 +209,7 @@ def _write_beginning(paths: RunPaths, prepared: Prepared) -> None:
         "config_digest": _digest(config),
         "schema_digest": _digest(schema),
     }
-    parts = {name: getattr(prepared.split, name) for name in ("train", "validation", "test")}
+    parts = {name: getattr(prepared.split, name) for name in PARTS}
     replace_file(split_path(paths.root), seal(SPLIT, parts, json.dumps(record)))
 
 
@@ -224,7 +228,7 @@ def read_split(directory: str | Path) -> tuple[Split, dict[str, str]]:
     arrays, text = unseal(SPLIT, read_file(path, asked), asked)
     try:
         record = parse(text)
-        parts = [arrays[name].astype(np.int64) for name in ("train", "validation", "test")]
+        parts = [arrays[name].astype(np.int64) for name in PARTS]
         digests = {name: str(record[name]) for name in _DIGESTS}
     except (ValueError, RecursionError, KeyError, TypeError):
         raise FileFormatError(asked, "its record cannot be read", "train again") from None
