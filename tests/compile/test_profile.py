@@ -1,13 +1,16 @@
 """A profile counts exactly what a kernel does, and its times add up to no more than the step's."""
 
 import importlib
+import math
 
 import numpy as np
 import pytest
+from tests.agreeing import assert_agree
 
 from retrograd import nn, ops, optim
+from retrograd.autodiff import grad
+from retrograd.compile import compile, native, pool
 from retrograd.compile import limits as limits_module
-from retrograd.compile import native, pool
 from retrograd.compile.limits import Clock, Limits, measure
 from retrograd.compile.profile import Profile, profile, profile_step
 from retrograd.compile.trace import trace
@@ -153,3 +156,22 @@ def test_the_copy_reaches_every_element() -> None:
 def test_a_tick_has_a_length() -> None:
     clock = Clock()
     assert 0 < clock.seconds_a_tick() < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(32, 8, 48), (6, 4, 8, 48)])
+def test_a_dense_layer_of_leading_axes_is_a_product_there_and_back(shape: tuple[int, ...]) -> None:
+    """A reshape between rows and leading axes leaves plain strides, and so tiles."""
+
+    def step(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+        def loss(weight: Tensor) -> Tensor:
+            return ops.sum(ops.square(nn.relu(nn.Linear(weight)(x) * scale)))
+
+        return grad(loss)(weight)
+
+    x, weight, scale = floats(*shape), floats(48, 80), floats(shape[-2], 80)
+    rows = math.prod(shape[:-1])
+    found = [k for k in profile_of(step, x, weight, scale).kernels if k.kind == "product"]
+    assert len(found) == 2
+    assert sum(kernel.work.flops for kernel in found) >= 2 * 2 * rows * 48 * 80
+    given = x, weight, scale
+    assert_agree(compile(step)(*given).numpy(), step(*given).numpy(), scale=300.0)

@@ -130,6 +130,7 @@ class Interner:
 
     def affine(self, s: Sum) -> Element:
         """Return the element of a sum."""
+        s = rules.rejoined(self, s)
         terms = tuple((a, signed64(c)) for a, c in s.terms if signed64(c))
         constant = signed64(s.constant)
         if not terms:

@@ -103,7 +103,43 @@ def _division(interner: Interner, function: str, x: Element, divisor: int) -> El
     left = range_of(rest, interner.range)
     if left is not None and left.within(0, divisor - 1):
         return interner.affine(whole if function == "floor_divide" else rest)
+    return _division_by_parts(interner, function, x, divisor)
+
+
+def _division_by_parts(
+    interner: Interner, function: str, x: Element, divisor: int
+) -> Element | None:
+    """Return a quotient or remainder of g w + r by g m, with 0 <= r < g, as one of w by m.
+
+    So the rows of a reshaped matrix are divided, and no longer the positions of its elements.
+    """
+    terms = interner.sum_of(x)
+    for part in sorted({math.gcd(c, divisor) for _, c in terms.terms} - {1, divisor}, reverse=True):
+        whole, rest = terms.divided(part)
+        left = range_of(rest, interner.range)
+        if left is None or not left.within(0, part - 1):
+            continue
+        inner = (interner.affine(whole), interner.constant(divisor // part, DType.int64))
+        found = interner.call(function, inner, DType.int64)
+        if function == "floor_divide":
+            return found
+        return interner.affine(rest.combine(interner.sum_of(found), part, interner.number))
     return None
+
+
+def rejoined(interner: Interner, s: Sum) -> Sum:
+    """Return a sum where n (x // n) + x % n is x again, as it is where a reshape meets strides."""
+    for quotient, c in s.terms:
+        match quotient:
+            case Call(function="floor_divide", arguments=(x, Const(value=n))) if c % int(n) == 0:
+                rest = interner.call("remainder", quotient.arguments, DType.int64)
+                if (rest, c // int(n)) in s.terms:
+                    left = tuple(t for t in s.terms if t[0] is not quotient and t[0] is not rest)
+                    whole = Sum(left, s.constant)
+                    return rejoined(
+                        interner, whole.combine(interner.sum_of(x), c // int(n), interner.number)
+                    )
+    return s
 
 
 def _comparison(interner: Interner, function: str, x: Element, y: Element) -> Element | None:
