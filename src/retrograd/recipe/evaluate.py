@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retrograd.data import Table, read_table, target_values
+from retrograd.data import Split, Table, read_table, target_values
 from retrograd.recipe.baselines import Baseline, linear_baseline, trivial_baseline
 from retrograd.recipe.config import Config
 from retrograd.recipe.intervals import (
@@ -25,6 +25,7 @@ from retrograd.recipe.ledger import record_opening
 from retrograd.recipe.model import Model, load_model
 from retrograd.recipe.predictions import class_probabilities, finite_outputs
 from retrograd.recipe.prepare import part_of, read_source
+from retrograd.recipe.results import keep_result
 from retrograd.recipe.run import read_split, require_same_data
 from retrograd.recipe.toml import read_config
 from retrograd.recipe.verdict import Comparison, judge
@@ -125,7 +126,33 @@ def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluatio
         linear_baseline(train, inputs, model.schema.classes),
     ]
     openings = record_opening(ledger, record["test_digest"], root.resolve().name, len(split.test))
-    return _report(model, test, inputs, rivals, openings)
+    evaluation = _report(model, test, inputs, rivals, openings)
+    keep_result(root, evaluation.to_dict())
+    return evaluation
+
+
+def evaluate_validation(model: Model, table: Table, split: Split) -> Evaluation:
+    """Judge a network on the validation part beside baselines; nothing is opened or counted.
+
+    Training chose its best epoch on these rows, so they flatter the network a little, and a note
+    says so. Raises DataError for a split without a validation part.
+    """
+    if not len(split.validation):
+        raise DataError(
+            f"judging on {table.name!r}",
+            "there is no validation part",
+            "train with validation=0.15",
+        )
+    rows = table.take(split.validation)
+    inputs = model.preprocessor.transform(rows)
+    train = part_of(table, model.preprocessor, split.train)
+    rivals = [
+        trivial_baseline(train, inputs, model.schema.classes),
+        linear_baseline(train, inputs, model.schema.classes),
+    ]
+    found = _report(model, rows, inputs, rivals, None)
+    note = "training chose its best epoch on these rows, which flatters the network a little"
+    return replace(found, notes=(note, *found.notes))
 
 
 def _require_own_model(model: Model, config: Config, data_digest: str, asked: str) -> None:
