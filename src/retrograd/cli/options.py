@@ -53,6 +53,26 @@ class TrainOptions:
     stratify: Annotated[
         bool | None, _flag(DATA, "Whether every part gets its share of each class. [yes]")
     ] = None
+    group: Annotated[
+        str | None,
+        _flag(DATA, "Column whose equal cells stay together in one part: a customer, a patient."),
+    ] = None
+    time_column: Annotated[
+        str | None,
+        _flag(DATA, "Column of dates or numbers: train on the past, test on the latest."),
+    ] = None
+    part_column: Annotated[
+        str | None, _flag(DATA, "Column that says train, validation or test for each row.")
+    ] = None
+    folds: Annotated[
+        int | None, _flag(DATA, "Train this many networks, each tested on rows of its own.")
+    ] = None
+    fold: Annotated[int | None, _flag(DATA, "Train only for this one of the folds, from 1.")] = None
+    costs: Annotated[
+        list[str] | None,
+        _flag(DATA, "Cost of taking a row of this class for another: CLASS=5, or for two classes "
+              "false_negative=5.", name="--cost", negative=""),
+    ] = None  # fmt: skip
     hidden: Annotated[
         str | None,
         _flag(NETWORK, "Units of each hidden layer, such as 64,32; 0 for none."),
@@ -122,6 +142,8 @@ class TrainOptions:
             chosen["hidden"] = _sizes(chosen["hidden"])
         if "kinds" in chosen:
             chosen["kinds"] = dict(map(_column_kind, chosen["kinds"]))
+        if "costs" in chosen:
+            chosen["costs"] = dict(map(class_cost, chosen["costs"]))
         return chosen
 
 
@@ -134,6 +156,22 @@ def _sizes(text: str) -> tuple[int, ...]:
     except ValueError:
         raise InputError(f"--hidden {text}", "it is not a list of sizes", "write 64,32") from None
     return () if sizes == (0,) else sizes
+
+
+def class_cost(text: str) -> tuple[str, float]:
+    """Return (class, cost) of ``CLASS=5``; raises InputError for anything else.
+
+    >>> class_cost("yes=5")
+    ('yes', 5.0)
+    """
+    from retrograd.tensor.errors import InputError
+
+    label, equals, cost = text.rpartition("=")
+    try:
+        return label, float(cost if equals and label else "")
+    except ValueError:
+        found = "it is not CLASS=number"
+        raise InputError(f"--cost {text}", found, "write --cost yes=5") from None
 
 
 def _column_kind(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from retrograd.data.reading import read_table
 from retrograd.data.report import ColumnReport, describe
 from retrograd.data.rows import duplicates_across, row_hashes, rows_digest
 from retrograd.data.schema import ColumnKind, ColumnSchema, Schema, Task
-from retrograd.data.split import Split, split_rows, split_table
+from retrograd.data.split import Split, Ways, split_rows, split_table
 from retrograd.data.table import Table
 from retrograd.data.targets import target_values
 
@@ -32,6 +32,7 @@ __all__ = [
     "Table",
     "Task",
     "TextColumn",
+    "Ways",
     "batch_rows",
     "batches",
     "describe",

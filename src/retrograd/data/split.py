@@ -8,13 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data.columns import Rows
+from retrograd.data.parting import (
+    Labels,
+    group_codes,
+    parts_by_group,
+    parts_by_time,
+    parts_said,
+    times_of,
+)
 from retrograd.data.schema import Schema
 from retrograd.data.shuffling import permutation
+from retrograd.data.suggesting import suggestion
 from retrograd.data.table import Table
 from retrograd.data.targets import target_values
 from retrograd.tensor.errors import DataError
 
-Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 _QUANTILES = 20  # strata of amounts
 
 
@@ -27,6 +35,31 @@ class Split:
     test: Rows
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """How rows are parted, where it is not at random: at most one of these.
+
+    group: a column; rows that share its value stay together.  time: a column of dates or numbers;
+    the latest rows test, those before validate.  part: a column that says train, validation or
+    test.  folds, fold: the rows are dealt into so many folds, of which this one (from 1) tests;
+    with a group, whole groups are dealt.
+    """
+
+    group: str | None = None
+    time: str | None = None
+    part: str | None = None
+    folds: int | None = None
+    fold: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are named."""
+        return tuple(name for name in (self.group, self.time, self.part) if name is not None)
+
+
+AT_RANDOM = Ways()
+
+
 def split_table(
     table: Table,
     schema: Schema,
@@ -35,12 +68,120 @@ def split_table(
     validation: float = 0.15,
     test: float = 0.15,
     stratify: bool = True,
+    ways: Ways = AT_RANDOM,
 ) -> Split:
-    """Split the labelled rows of a table; see `split_rows`."""
+    """Split the labelled rows of a table: at random as `split_rows` does, or in another way.
+
+    Raises DataError for ways that exclude each other, a column that is not there or does not serve
+    (see `retrograd.data.parting`), and shares or rows that leave a part empty.
+    """
     labels = target_values(table, schema)
+    asked = f"splitting {table.name!r}"
+    _check_shares(validation, test, asked)
+    _check_ways(table, ways, asked)
+    rows = np.flatnonzero(labels >= 0 if labels.dtype.kind == "i" else ~np.isnan(labels))
+    if ways.folds is not None:
+        return _one_fold(table, labels, rows, ways, seed, validation, stratify)
+    if ways.part is not None:
+        return _said(table, labels, rows, ways.part, seed, validation, stratify)
+    if ways.time is not None:
+        times = times_of(table.columns[ways.time], ways.time)
+        part = parts_by_time(rows, times, validation, test, name=ways.time)
+        return _split(rows, part, asked)
+    if ways.group is not None:
+        shares = (1 - validation - test, validation, test)
+        codes = group_codes(table.columns[ways.group])
+        part = parts_by_group(rows, codes, labels, shares, seed=seed, name=ways.group)
+        return _split(rows, part, asked)
     return split_rows(
         labels, table.n_rows, seed=seed, validation=validation, test=test, stratify=stratify
     )
+
+
+def _check_ways(table: Table, ways: Ways, asked: str) -> None:
+    """Refuse columns that are not there, and ways that exclude each other."""
+    for name in ways.columns:
+        if name not in table.columns:
+            raise DataError(asked, f"no column is called {name!r}", suggestion(name, table.columns))
+    chosen = {"a column of times": ways.time, "a column of parts": ways.part, "folds": ways.folds}
+    both = [words for words, value in chosen.items() if value is not None]
+    if ways.group is not None and ways.time is not None:
+        both = ["groups", *both]
+    if len(both) > 1:
+        raise DataError(asked, f"{both[0]} and {both[1]} part rows differently", "choose one")
+    if ways.folds is not None and not 1 <= ways.fold <= ways.folds:
+        found = f"there is no fold {ways.fold} of {ways.folds}"
+        raise DataError(asked, found, f"give one from 1 to {ways.folds}")
+
+
+def _split(rows: Rows, part: npt.NDArray[np.int8], asked: str) -> Split:
+    """Return the split of sorted rows by their parts; at least two rows must train."""
+    split = Split(*(rows[part == number] for number in range(3)))
+    if len(split.train) < 2:
+        found = f"{len(split.train)} rows are left to train on"
+        raise DataError(asked, found, "give more rows, or smaller shares")
+    return split
+
+
+def _said(
+    table: Table, labels: Labels, rows: Rows, name: str, seed: int, validation: float,
+    stratify: bool,
+) -> Split:  # fmt: skip
+    """Return the split that a column says; rows to validate are taken from training if none are."""
+    asked = f"splitting by what {name!r} says"
+    split = _split(rows, parts_said(table.columns[name], name)[rows], asked)
+    if len(split.validation) or not validation:
+        return split
+    rest = _within(labels, split.train, seed, validation, stratify)
+    return Split(rest.train, rest.validation, split.test)
+
+
+def _one_fold(
+    table: Table, labels: Labels, rows: Rows, ways: Ways, seed: int, validation: float,
+    stratify: bool,
+) -> Split:  # fmt: skip
+    """Return the split whose test part is one fold, and whose other folds train and validate."""
+    assert ways.folds is not None
+    fold = folds_of(table, labels, rows, ways, seed=seed, stratify=stratify)
+    test, others = rows[fold == ways.fold - 1], rows[fold != ways.fold - 1]
+    if ways.group is None:
+        rest = _within(labels, others, seed, validation, stratify)
+        return Split(rest.train, rest.validation, test)
+    codes = group_codes(table.columns[ways.group])
+    shares = (1 - validation, validation)
+    part = parts_by_group(others, codes, labels, shares, seed=seed, name=ways.group)
+    rest = _split(others, part, f"splitting {table.name!r}")
+    return Split(rest.train, rest.validation, test)
+
+
+def folds_of(
+    table: Table, labels: Labels, rows: Rows, ways: Ways, *, seed: int, stratify: bool = True
+) -> npt.NDArray[np.int64]:
+    """Return the fold (0, 1, ...) of each of these rows; every row is in one, for all folds alike.
+
+    Raises DataError if a fold would have no row.
+    """
+    folds = ways.folds or 1
+    if len(rows) < 2 * folds:
+        found = f"{len(rows)} labelled rows are too few for {folds} folds"
+        raise DataError(f"splitting {table.name!r}", found, "ask for fewer folds")
+    if ways.group is not None:
+        codes, shares = group_codes(table.columns[ways.group]), (1 / folds,) * folds
+        return parts_by_group(rows, codes, labels, shares, seed=seed, name=ways.group).astype(int)
+    order = rows[permutation(len(rows), seed, 0xF01D)]
+    if stratify:
+        order = _by_stratum(order, labels)
+    fold = np.empty(int(rows.max()) + 1, dtype=np.int64)
+    fold[order] = np.arange(len(order)) % folds  # neighbours in a stratum go to different folds
+    return fold[rows]
+
+
+def _within(labels: Labels, rows: Rows, seed: int, validation: float, stratify: bool) -> Split:
+    """Return a random split of these rows alone, without a test part."""
+    own = split_rows(
+        labels[rows], len(rows), seed=seed, validation=validation, test=0.0, stratify=stratify
+    )
+    return Split(rows[own.train], rows[own.validation], rows[own.test])
 
 
 def split_rows(

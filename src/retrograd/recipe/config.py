@@ -40,7 +40,13 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What is read, what is predicted, and how rows are parted; fractions are of all rows."""
+    """What is read, what is predicted, and how rows are parted; fractions are of all rows.
+
+    Rows are parted at random, or by one of: `group` (rows that share this column's value stay
+    together), `time_column` (the latest test), `part_column` (says train, validation or test),
+    `folds` (of which `fold` tests; without it, `train` goes through all of them). `costs` are those
+    of taking a row of a class for another, by class.
+    """
 
     source: str | None = None
     target: str | None = None
@@ -49,9 +55,19 @@ class DataConfig:
     validation: float = 0.15
     test: float = 0.15
     stratify: bool = True
+    group: str | None = None
+    time_column: str | None = None
+    part_column: str | None = None
+    folds: int | None = None
+    fold: int | None = None
+    costs: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the fractions."""
+        """Check the fractions, folds and costs."""
+        _require_range("folds", self.folds, 2, 1001)
+        _require_range("fold", self.fold, 1, (self.folds or 1) + 1)
+        for label, cost in self.costs.items():
+            _require_range(f"the cost of {label!r}", cost, 1e-9, 1e9)
         for name in ("validation", "test"):
             _require_range(name, getattr(self, name), 0.0, 1.0)
         if self.validation + self.test >= 1.0:

@@ -15,6 +15,7 @@ from retrograd.data import (
     Schema,
     Split,
     Table,
+    Ways,
     duplicates_across,
     fit_preprocessor,
     infer_schema,
@@ -78,7 +79,8 @@ def prepare(
     """
     table = read_source(config.data) if table is None else table
     data = config.data
-    schema = schema or infer_schema(table, data.target, task=data.task, kinds=data.kinds)
+    kinds = _not_features(data) | data.kinds
+    schema = schema or infer_schema(table, data.target, task=data.task, kinds=kinds)
     split = split or split_table(
         table,
         schema,
@@ -86,6 +88,7 @@ def prepare(
         validation=data.validation,
         test=data.test,
         stratify=data.stratify,
+        ways=ways_of(data),
     )
     preprocessor = fit_preprocessor(table, schema, split.train)
     config = dataclasses.replace(config, data=_settled(data, schema))
@@ -137,6 +140,23 @@ def part_of(table: Table, preprocessor: Preprocessor, rows: Rows) -> Part:
     return Part(
         preprocessor.transform(chosen), targets[:, np.newaxis] if is_amount else targets, rows=rows
     )
+
+
+def ways_of(data: DataConfig) -> Ways:
+    """Return how a config parts the rows."""
+    return Ways(
+        group=data.group,
+        time=data.time_column,
+        part=data.part_column,
+        folds=data.folds,
+        fold=data.fold or 1,
+    )
+
+
+def _not_features(data: DataConfig) -> dict[str, str]:
+    """Return the columns that only part the rows: new rows will be of other groups."""
+    names = (data.group, data.part_column)
+    return {name: "drop" for name in names if name is not None and name != data.target}
 
 
 def _settled(data: DataConfig, schema: Schema) -> DataConfig:
