@@ -1,6 +1,7 @@
 """A native library answers as its model, in one call for any number of rows, and calls nobody."""
 
 import ctypes
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -19,8 +20,9 @@ from retrograd.export import Request, elf, linking, native_library, targets
 from retrograd.export.answering import answer
 from retrograd.export.verify import export_model
 from retrograd.recipe.names import ACTIVATIONS
-from retrograd.tensor.errors import CompileError, FileFormatError, InputError, RunError
+from retrograd.tensor.errors import FileFormatError, InputError, RunError
 from retrograd.tensor.tensor import from_array
+from retrograd.tensor.types import DType
 
 needs_linker = pytest.mark.skipif(
     not linking.linker_of(targets.cpu_named("x86-64")), reason="no linker is installed"
@@ -139,6 +141,70 @@ def test_sources_are_plain_c_whatever_columns_are_called(tmp_path: Path) -> None
 
 
 @needs_linker
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_c_program_predicts_a_row(tmp_path: Path) -> None:
+    model = make_model("price")
+    written(model, tmp_path, "shop.o")
+    (tmp_path / "main.c").write_text(
+        """#include <stdio.h>
+        #include "shop.h"
+        static unsigned char scratch[SHOP_SCRATCH];
+        int main(void) {
+          shop_row row = {.size = SHOP_MISSING, .colour = "caf\\303\\251", .code = "2"};
+          row.new_ = row.sold = 1.0;
+          row.day = SHOP_NO_DATE;
+          float price;
+          if (shop_predict(&row, 1, &price, scratch)) return 1;
+          printf("%.9g", price);
+          return 0;
+        }"""
+    )
+    command = ["cc", "-Werror", "main.c", "shop_rows.c", "shop.o", "-o", "shop"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "shop"], capture_output=True, text=True, check=True).stdout
+    row = {"size": None, "colour": "café", "new": True, "day": None, "code": 2, "sold": "yes"}
+    assert float(said) == pytest.approx(model.predict(row).values[0], rel=1e-5)
+
+
+def ensemble(features: int, outputs: int) -> Any:
+    from retrograd import ops
+
+    embedding = nn.PiecewiseLinear.fit(np.random.default_rng(0).normal(size=(50, features)), 4)
+    width = embedding(from_array(np.zeros((1, features), np.float32))).shape[1]
+    layers = nn.ensemble(ops.key(1), (width, 16, 9, outputs), 3).layers
+    return nn.Sequential((embedding, *layers))
+
+
+@needs_linker
+def test_ensembles_of_embedded_numbers(tmp_path: Path) -> None:
+    model = make_model()
+    net = ensemble(len(model.preprocessor.feature_names), 2)  # with indices that must not change
+    model, rows = dataclasses.replace(model, net=net), new_rows()
+    path = written(model, tmp_path, "shop.so")
+    found, expected = native_library.run(path, rows), model.predict(rows)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    layers = native_library.stages(path, rows)
+    assert layers["layers.2"].shape == (len(expected), 3, 16)
+    for cpu in (targets.cpu_named("cortex-m"), targets.cpu_named("riscv32")):
+        made = native_library.write(Request(model, "shop.o", cpu.name))
+        needed = [s.name for s in elf.symbols(made.files["shop.o"]) if not s.is_defined]
+        assert set(needed) <= {"__divdi3"}
+
+
+@needs_linker
+def test_a_wrong_index_is_told(tmp_path: Path) -> None:
+    def net(features: int, outputs: int) -> Any:
+        from retrograd import ops
+
+        table = from_array(np.array([[1.0], [2.0]], np.float32))
+        return nn.Sequential((lambda x: ops.take(table, ops.cast(x[:, 0], DType.int64), 0),))
+
+    path = written(make_model("price", net), tmp_path, "shop.so")
+    with pytest.raises(RunError, match=r"calling 'shop.so': shop_predict answers 2"):
+        native_library.run(path, new_rows(size=[1e9] * 40))
+
+
+@needs_linker
 def test_a_difference_is_found_at_its_layer_and_nothing_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,8 +256,6 @@ def test_tools_that_fail_are_one_sentence() -> None:
             linking.link_shared(X86, [b"nothing"])
     with pytest.raises(FileFormatError, match=r"it is no ELF file .*; export it again"):
         elf.symbols(b"MZ and so on, which is more than sixteen bytes")
-    with pytest.raises(CompileError, match="compiling a native program: "):
-        native.assemble("", X86.target, native.Platform("z80-none-none", "static"))
 
 
 def object_of(text: str) -> bytes:

@@ -33,9 +33,10 @@ def export(
 
     Args:
         run: A run directory, or a model.retro file.
-        to: The file to write, such as shop.onnx or shop.py, or a directory for it.
-        format: What to write, where the suffix does not say it: onnx, numpy ...
-        target: For native code: the machine that it is for. [this one]
+        to: The file to write, such as shop.onnx, shop.py, shop.so, shop.o or shop.wasm, or a
+            directory for it.
+        format: What to write, where the suffix does not say it: onnx, numpy, native or wasm.
+        target: For native code: host, x86-64, x86-64-v3, arm64, cortex-m, riscv64 or riscv32.
         replace: Write the file even if there is one of this name.
         output: How to print it.
     """
@@ -86,6 +87,10 @@ def _next(exported: Exported) -> str | None:
     first = exported.files[0]
     if first.suffix == ".py":
         return f"next: python {shlex.quote(str(first))} rows.csv"
+    if first.suffix == ".wasm":
+        return f'next: import {{ load }} from "./{first.stem}.mjs"'
+    if first.suffix in (".so", ".o"):
+        return f'next: #include "{first.stem}.h", which says how it is called'
     return None
 
 

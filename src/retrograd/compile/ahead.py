@@ -8,11 +8,12 @@ memory, so that threads with scratch memory of their own may call it at a time.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from retrograd.compile.arrays import contiguous
 from retrograd.compile.graph import Graph
+from retrograd.compile.lacking import without
 from retrograd.compile.layout import Layout
 from retrograd.compile.memory import ALIGNMENT
 from retrograd.compile.modules import module
@@ -29,6 +30,9 @@ NULL_POINTER = 1
 WRONG_INDEX = 2
 _EXTRA = 128 + ALIGNMENT
 """Bytes of scratch memory where a wrong index is told, and to start at a cache line."""
+
+_ALONE = re.compile(r"(load|store) atomic (.*) (?:acquire|release), align 8")
+"""What another thread could look at, if there were one."""
 
 
 class Ahead(NamedTuple):
@@ -49,14 +53,14 @@ class _Part(NamedTuple):
 
 def write_ahead(
     functions: Mapping[str, Sequence[Graph]], target: Target, *,
-    pointer_bits: int, has_wide_fma: bool,
+    pointer_bits: int, lacks: Iterable[str] = (),
 ) -> Ahead:  # fmt: skip
     """Return a module of visible functions, each of which runs graphs of one input and one output.
 
     A function's graphs compute the same for fewer and fewer rows at a time; the last one takes one.
-    Each runs on as many of the rows that are left as it can. ``has_wide_fma`` where the CPU rounds
-    x * y + z of doubles once; elsewhere arithmetic does it, nearly as exactly. Functions have
-    sections of their own, so that linkers can leave them out.
+    Each runs on as many of the rows that are left as it can. Functions have sections of their own,
+    so that linkers can leave them out. Arithmetic stands in for instructions that the CPU
+    ``lacks``, see `retrograd.compile.lacking`.
     """
     constants, entries, written, arena = _Constants(), list[str](), list[Text](), 0
     for name, graphs in functions.items():
@@ -67,8 +71,7 @@ def write_ahead(
         arena = max(arena, own)
     programs = module(written, target)
     programs = re.sub(r"define void @([\w.]+)(.*)\) #0", _in_section, programs)
-    if not has_wide_fma:
-        programs = _without_wide_fma(programs)
+    programs = without(_ALONE.sub(r"\1 \2, align 8", programs), lacks)
     return Ahead("\n".join([*constants.lines, *entries, programs]), arena + _EXTRA)
 
 
@@ -222,58 +225,3 @@ def _strides(part: _Part) -> tuple[int, int]:
     graph = part.plan.graph
     given, made = graph.inputs[0], graph.type_of(graph.outputs[0])
     return given.size * BYTES[given.dtype], made.size * BYTES[made.dtype]
-
-
-# Doubles that are multiplied and added with one rounding, where no instruction does it
-
-_WIDE_FMA = re.compile(r"declare (\S.*) @llvm\.fma\.(\w*f64)\(.*\)")
-
-
-def _without_wide_fma(text: str) -> str:
-    """Return the text with functions of its own in place of the fused operations of doubles.
-
-    A product is split into two doubles by Dekker's and Veltkamp's algorithms (1971), and the rest
-    of the sum is Knuth's: the error is a little above half a unit in the last place.
-    """
-    for type, suffix in _WIDE_FMA.findall(text):
-        text = text.replace(f"@llvm.fma.{suffix}(", f"@fma.{suffix}(")
-        text = text.replace(f"declare {type} @fma.{suffix}({type}, {type}, {type})", "")
-        text += _written_fma(type, f"@fma.{suffix}")
-    return text
-
-
-def _written_fma(type: str, name: str) -> str:
-    scalar = type if type == "double" else "splat (double 0x41A0000002000000)"
-    splitter = "0x41A0000002000000" if scalar == "double" else scalar  # 2^27 + 1
-    lines = [f"define internal {type} {name}({type} %x, {type} %y, {type} %z) #0 {{"]
-
-    def let(register: str, operation: str, a: str, b: str) -> None:
-        lines.append(f"  %{register} = f{operation} {type} {a}, {b}")
-
-    for v in "xy":
-        let(f"{v}c", "mul", f"%{v}", splitter)
-        let(f"{v}d", "sub", f"%{v}c", f"%{v}")
-        let(f"{v}h", "sub", f"%{v}c", f"%{v}d")
-        let(f"{v}l", "sub", f"%{v}", f"%{v}h")
-    let("p", "mul", "%x", "%y")
-    let("hh", "mul", "%xh", "%yh")
-    let("e0", "sub", "%hh", "%p")
-    for i, (a, b) in enumerate((("xh", "yl"), ("xl", "yh"), ("xl", "yl"))):
-        let(f"m{i}", "mul", f"%{a}", f"%{b}")
-        let(f"e{i + 1}", "add", f"%e{i}", f"%m{i}")
-    let("s", "add", "%p", "%z")
-    let("b", "sub", "%s", "%p")
-    let("c", "sub", "%s", "%b")
-    let("d", "sub", "%p", "%c")
-    let("g", "sub", "%z", "%b")
-    let("h", "add", "%d", "%g")
-    let("low", "add", "%h", "%e3")
-    let("r", "add", "%s", "%low")
-    mask = type.replace("double", "i1")
-    lines += [
-        f"  %finite = fcmp ord {type} %low, %low",  # an infinite product has no rest
-        f"  %answer = select {mask} %finite, {type} %r, {type} %s",
-        f"  ret {type} %answer",
-        "}\n",
-    ]
-    return "\n".join(lines)

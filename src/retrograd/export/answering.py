@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,10 +28,10 @@ def answer(model: Model) -> Function:
     return answered
 
 
-def stage_widths(model: Model, features: int) -> Mapping[str, int]:
-    """Return how many numbers of a row each layer gives, first to last."""
+def stage_shapes(model: Model, features: int) -> dict[str, list[int]]:
+    """Return the shape of what each layer gives for a row, first layer to last."""
     x = from_array(np.zeros((1, features), np.float32))
-    return {name: y.size for name, y in stages_of(model.net, x).items()}
+    return {name: list(y.shape[1:]) for name, y in stages_of(model.net, x).items()}
 
 
 def all_stages(model: Model) -> Function:

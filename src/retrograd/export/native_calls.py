@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -70,13 +71,14 @@ def stages(path: Path, rows: Table) -> Mapping[str, Array]:
         return {"features": features, **cut(outputs, library.about["stages"])}
 
 
-def cut(outputs: Array, widths: Mapping[str, int]) -> dict[str, Array]:
-    """Return what lies side by side under its names."""
-    ends = np.cumsum(list(widths.values())).tolist()
-    starts = [0, *ends]
-    return {
-        name: outputs[:, start:end] for name, start, end in zip(widths, starts, ends, strict=False)
-    }
+def cut(outputs: Array, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
+    """Return what lies side by side under its names, in its shapes."""
+    found, start = {}, 0
+    for name, shape in shapes.items():
+        end = start + math.prod(shape)
+        found[name] = outputs[:, start:end].reshape(-1, *shape)
+        start = end
+    return found
 
 
 def _open(path: Path, folder: Path) -> _Library:

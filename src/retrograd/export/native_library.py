@@ -8,6 +8,7 @@ own values.
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from retrograd.compile import native
 from retrograd.compile.ahead import Ahead, write_ahead, write_text
 from retrograd.data import Table
 from retrograd.export import Answers, Request, Written, elf, linking, native_calls, targets
-from retrograd.export.answering import all_stages, answer, graph_of, stage_widths
+from retrograd.export.answering import all_stages, answer, graph_of, stage_shapes
 from retrograd.export.c_header import Sizes, header
 from retrograd.export.c_names import identifier
 from retrograd.export.c_rows import rows_source
@@ -71,15 +72,15 @@ def write(request: Request) -> Written:
 def compile_model(model: Model, name: str, cpu: Cpu) -> Object:
     """Return the object file of a model for a CPU; all its names start with ``name``."""
     width = len(model.preprocessor.feature_names)
-    layers = stage_widths(model, width)
-    sizes = Sizes(width, max(len(model.schema.classes), 1), sum(layers.values()), 0)
+    layers = stage_shapes(model, width)
+    sizes = Sizes(width, max(len(model.schema.classes), 1), sum(map(math.prod, layers.values())), 0)
     blocks = sorted({cpu.block, 1}, reverse=True)
     functions = {
         f"{name}_run": [graph_of(answer(model), rows, width) for rows in blocks],
         f"{name}_layers": [graph_of(all_stages(model), 1, width)],
     }
     written: Ahead = write_ahead(
-        functions, cpu.target, pointer_bits=cpu.pointer_bits, has_wide_fma=cpu.has_wide_fma
+        functions, cpu.target, pointer_bits=cpu.pointer_bits, lacks=cpu.lacks
     )
     sizes = sizes._replace(scratch=written.scratch)
     about = {
@@ -97,18 +98,21 @@ def compile_model(model: Model, name: str, cpu: Cpu) -> Object:
 def _check(data: bytes, cpu: Cpu, name: str) -> list[str]:
     """Return what an object needs of its machine's compiler; refuse one that needs more."""
     needed = [s.name for s in elf.symbols(data) if not s.is_defined]
-    foreign = [x for x in needed if not x.startswith("__") and x not in ("memcpy", "memset")]
+    own = tuple(x for x in needed if x.startswith("__") and not x.startswith("__atomic"))
+    foreign = [x for x in needed if x not in (*own, "memcpy", "memset")]
     if foreign:
         raise RunError(
             f"exporting a native library for {cpu.name}",
             f"its code calls {', '.join(foreign)}, which that machine may not have",
             "use another target, or another activation",
         )
-    if cpu.is_bare:
-        linking.link_alone(cpu, data, f"{name}_run", needed)
-    if not needed:
-        return ["it calls no other library"]
-    return [f"it calls {', '.join(needed)}, which come with every C compiler (libgcc, compiler-rt)"]
+    notes = ["it calls no other library"]
+    if needed:
+        known = "which come with every C compiler (libgcc, compiler-rt)"
+        notes = [f"it calls {', '.join(needed)}, {known}"]
+    if cpu.is_bare and linking.link_alone(cpu, data, f"{name}_run", needed):
+        notes.append("it was linked into a program, to see that nothing is missing")
+    return notes
 
 
 def _shared(

@@ -16,7 +16,7 @@ class Cpu(NamedTuple):
     """A kind of CPU to compile for.
 
     block: rows of the program that takes several at a time, besides the one that takes one.
-    has_wide_fma: whether one instruction rounds x * y + z of doubles once.
+    lacks: instructions that arithmetic stands in for, see `retrograd.compile.lacking`.
     emulation: the linker's name for it.  is_bare: whether it has no operating system, and so no
     shared libraries.
     """
@@ -27,7 +27,7 @@ class Cpu(NamedTuple):
     target: Target
     pointer_bits: int
     block: int
-    has_wide_fma: bool
+    lacks: tuple[str, ...]
     emulation: str
     is_bare: bool = False
 
@@ -45,44 +45,44 @@ CPUS: Final = (
         "x86-64", "any 64-bit PC since 2009",
         Platform(f"x86_64-{_LINUX}", "pic"),
         _target("plain", "x86-64-v2", "", (4, 4, 2), fused=False),
-        64, 8, has_wide_fma=False, emulation="elf_x86_64",
+        64, 8, lacks=("wide_fma",), emulation="elf_x86_64",
     ),
     Cpu(
         "x86-64-v3", "64-bit PCs with AVX2, since 2013 to 2015",
         Platform(f"x86_64-{_LINUX}", "pic"),
         _target("avx2", "x86-64-v3", "", (8, 6, 2), fused=True),
-        64, 8, has_wide_fma=True, emulation="elf_x86_64",
+        64, 8, lacks=(), emulation="elf_x86_64",
     ),
     Cpu(
         "arm64", "64-bit ARM: phones, Raspberry Pi 3 and later, servers",
         Platform(f"aarch64-{_LINUX}", "pic"),
         _target("neon", "generic", "+neon", (4, 8, 2), fused=True),
-        64, 8, has_wide_fma=True, emulation="aarch64linux",
+        64, 8, lacks=(), emulation="aarch64linux",
     ),
     Cpu(
         "cortex-m", "ARM Cortex-M4 and M7 with a floating-point unit, hard-float convention",
         Platform("thumbv7em-none-eabihf", "static"),
         _target("plain", "cortex-m4", "", _SCALAR, fused=True),
-        32, 1, has_wide_fma=False, emulation="armelf", is_bare=True,
+        32, 1, lacks=("wide_fma", "floor"), emulation="armelf", is_bare=True,
     ),
     Cpu(
         "riscv64", "64-bit RISC-V (rv64gc) with Linux",
         Platform(f"riscv64-{_LINUX}", "pic", "lp64d"),
         _target("plain", "generic-rv64", "+m,+a,+f,+d,+c", _SCALAR, fused=True),
-        64, 8, has_wide_fma=True, emulation="elf64lriscv",
+        64, 8, lacks=(), emulation="elf64lriscv",
     ),
     Cpu(
         "riscv32", "32-bit RISC-V microcontrollers with floats (rv32imafc)",
         Platform("riscv32-unknown-elf", "static", "ilp32f"),
         _target("plain", "generic-rv32", "+m,+a,+f,+c", _SCALAR, fused=True),
-        32, 1, has_wide_fma=False, emulation="elf32lriscv", is_bare=True,
+        32, 1, lacks=("wide_fma", "floor"), emulation="elf32lriscv", is_bare=True,
     ),
 )  # fmt: skip
 WASM: Final = Cpu(
     "wasm32", "WebAssembly with 128-bit vectors",
     Platform("wasm32-unknown-unknown", "static"),
     _target("plain", "generic", "+simd128,+bulk-memory,+sign-ext", (4, 4, 2), fused=False),
-    32, 8, has_wide_fma=False, emulation="",
+    32, 8, lacks=("wide_fma",), emulation="",
 )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def host() -> Cpu:
         name="host",
         what=f"this machine ({target.cpu})",
         target=target,
-        has_wide_fma=target.fused,
+        lacks=() if target.fused else ("wide_fma",),
     )
 
 
