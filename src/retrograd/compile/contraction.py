@@ -16,7 +16,7 @@ from retrograd.compile.contraction_epilogue import (
     Job,
     Meanwhile,
     Prelude,
-    Rows,
+    Tiles,
     hand_late,
     hand_rows,
     hand_sums,
@@ -167,7 +167,7 @@ def _write_slab(
 
     def late(start: Integer, stop: Integer) -> None:
         height = tile_rows(job.target, job.product)
-        hand_late(job, slab, Rows(start, stop, height), column, between, sums)
+        hand_late(job, slab, Tiles(start, stop, height), column, between, sums)
 
     _write_rows(job, bounds, tile, late if between else None)
 
@@ -219,7 +219,7 @@ def _write_long_slab(
         text.loop(0, whole, steps, lambda first: part(first, steps))
         if extent > whole:
             part(whole, extent - whole)
-        hand_rows(job, slab, 0, _less(text, stop, start), start, column)
+        hand_rows(job, slab, _less(text, stop, start), start, column)
 
     text.loop(*bounds, rows, group)
 

@@ -38,7 +38,7 @@ class Job(NamedTuple):
     prelude: Prelude | None = None
 
 
-class Rows(NamedTuple):
+class Tiles(NamedTuple):
     """Rows from a first up to another, cut into tiles of one height."""
 
     start: Integer
@@ -61,7 +61,7 @@ def hand_sums(job: Job, slab: Slab, sums: Sequence[Value], row: Integer, column:
     """Give the epilogue the sums of a tile: from registers, or, rolled, in a loop from memory."""
     if job.rolled:
         store_sums(job, slab, job.scratch, sums)
-        hand_rows(job, slab, 0, len(sums) // slab.vectors, row, column)
+        hand_rows(job, slab, len(sums) // slab.vectors, row, column)
         return
     for i, x in enumerate(sums):
         down, along = divmod(i, slab.vectors)
@@ -72,7 +72,7 @@ def hand_sums(job: Job, slab: Slab, sums: Sequence[Value], row: Integer, column:
 def hand_late(
     job: Job,
     slab: Slab,
-    rows: Rows,
+    tiles: Tiles,
     column: Integer,
     between: int,
     sums: Callable[..., list[Value]],
@@ -82,7 +82,7 @@ def hand_late(
     ``sums(row, height, meanwhile)`` writes the sums of one. A row is handed on after every so many
     turns of their innermost loop.
     """
-    text, height = job.text, rows.height
+    text, height = job.text, tiles.height
 
     def following(row: Integer) -> None:
         before = text.add(row, -height)
@@ -94,9 +94,9 @@ def hand_late(
         together = sums(row, height, Meanwhile(height, between, hand))
         store_sums(job, slab, job.scratch, together)
 
-    store_sums(job, slab, job.scratch, sums(rows.start, height))
-    text.loop(text.add(rows.start, height), rows.stop, height, following)
-    hand_rows(job, slab, 0, height, text.add(rows.stop, -height), column)
+    store_sums(job, slab, job.scratch, sums(tiles.start, height))
+    text.loop(text.add(tiles.start, height), tiles.stop, height, following)
+    hand_rows(job, slab, height, text.add(tiles.stop, -height), column)
 
 
 def store_sums(job: Job, slab: Slab, pointer: Value, sums: Sequence[Value]) -> None:
@@ -106,10 +106,8 @@ def store_sums(job: Job, slab: Slab, pointer: Value, sums: Sequence[Value]) -> N
         job.text.store(x, at, slab.size)
 
 
-def hand_rows(
-    job: Job, slab: Slab, start: Integer, stop: Integer, row: Integer, column: Integer
-) -> None:
-    """Give the epilogue rows of sums that wait in memory, in a loop; ``row`` is the number of 0."""
+def hand_rows(job: Job, slab: Slab, count: Integer, row: Integer, column: Integer) -> None:
+    """Give the epilogue rows of sums that wait in memory, from ``row`` on, in a loop."""
     whole = slab.vectors if slab.valid is None else slab.vectors - 1
 
     def line(i: Integer) -> None:
@@ -120,7 +118,7 @@ def hand_rows(
         if slab.valid is not None:
             _hand_vector(job, slab, (i, whole), (row, column), slab.valid)
 
-    job.text.loop(start, stop, 1, line)
+    job.text.loop(0, count, 1, line)
 
 
 def _hand_vector(
