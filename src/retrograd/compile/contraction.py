@@ -32,7 +32,13 @@ from retrograd.compile.contraction_packing import (
 )
 from retrograd.compile.contraction_plan import Product, tile_rows
 from retrograd.compile.contraction_row import is_streamed, row_bytes, write_row
-from retrograd.compile.contraction_tile import TOGETHER, Tile, add_blocks, load_sums, sum_tile
+from retrograd.compile.contraction_tile import (
+    Tile,
+    add_blocks,
+    load_sums,
+    sum_tile,
+    turns_between,
+)
 from retrograd.compile.target import Target
 from retrograd.compile.text import Text
 from retrograd.compile.values import Integer, Value
@@ -57,21 +63,22 @@ def write_product(
     *,
     rolled: bool,
     scratch: Value,
+    divides: bool = False,
     prelude: Prelude | None = None,
 ) -> None:
     """Write sums of a[row, k] * b[k, column] over k, for rows within the bounds and all columns.
 
     ``bounds`` are multiples of `tile_rows`, or the end of the rows. The epilogue takes the sums
     from registers, or, ``rolled``, from memory in a loop, which keeps a large epilogue's code
-    small. ``scratch`` is memory of the thread's own of `scratch_bytes`. A prelude is written before
-    the sums of each tile.
+    small; one that ``divides`` waits for that. ``scratch`` is memory of the thread's own of
+    `scratch_bytes`. A prelude is written before the sums of each tile.
     """
     if not product.rows or not product.columns:
         return
     kept = plan.normal(product.extents)
     a = a._replace(inner=tuple(a.inner[i] for i in kept) or (0,))
     b = b._replace(inner=tuple(b.inner[i] for i in kept) or (0,))
-    job = Job(text, target, _normal(product), epilogue, rolled, scratch, prelude)
+    job = Job(text, target, _normal(product), epilogue, rolled, scratch, divides, prelude)
     if is_streamed(job.product, a, b):
         write_row(job, a, b)
         return
@@ -156,7 +163,7 @@ def _write_slab(
 ) -> None:
     """Write all tiles of some neighbouring columns."""
     b, read = _write_right(job, slab, job.product.extents, b)
-    between = _turns_between(job)
+    between = turns_between(job)
 
     def sums(row: Integer, height: int, meanwhile: Meanwhile | None = None) -> list[Value]:
         tile = Tile(slab, read, height, meanwhile)
@@ -170,15 +177,6 @@ def _write_slab(
         hand_late(job, slab, Tiles(start, stop, height), column, between, sums)
 
     _write_rows(job, bounds, tile, late if between else None)
-
-
-def _turns_between(job: Job) -> int:
-    """Return after how many turns a row of the tile before is handed on, 0 if all are at once."""
-    product, height = job.product, tile_rows(job.target, job.product)
-    is_one_block = plan.blocks(product.extents) == (0, product.length)
-    if not job.rolled or not is_one_block or product.rows < 2 * height:
-        return 0
-    return product.length // TOGETHER // height
 
 
 def _write_long_slab(

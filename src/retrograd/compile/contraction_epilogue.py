@@ -35,7 +35,8 @@ class Job(NamedTuple):
     epilogue: Epilogue
     rolled: bool
     scratch: Value
-    prelude: Prelude | None = None
+    divides: bool
+    prelude: Prelude | None
 
 
 class Tiles(NamedTuple):

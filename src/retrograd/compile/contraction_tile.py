@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from retrograd.compile.contraction_epilogue import NOTHING, Job, Meanwhile
 from retrograd.compile.contraction_packing import Operand, Slab, write_nest
-from retrograd.compile.contraction_plan import blocks
+from retrograd.compile.contraction_plan import blocks, tile_rows
 from retrograd.compile.values import Integer, Value
 
 TOGETHER = 2
@@ -21,6 +21,20 @@ class Tile(NamedTuple):
     read: Slab
     height: int
     meanwhile: Meanwhile | None = None
+
+
+def turns_between(job: Job) -> int:
+    """Return after how many turns a row of the tile before is handed on, 0 if all are at once.
+
+    All rows go into the first block of a sum. Where more blocks follow, what the epilogue reads is
+    at hand by then, and only one that divides has anything to wait for.
+    """
+    product, height = job.product, tile_rows(job.target, job.product)
+    _, piece = blocks(product.extents)
+    pays = job.rolled and (job.divides or piece == product.length)
+    if not pays or len(product.extents) > 1 or product.rows < 2 * height:
+        return 0
+    return piece // TOGETHER // height
 
 
 def sum_tile(
@@ -47,23 +61,30 @@ def add_blocks(
         return _write_block(job, tile, extents, a, b)
     whole, rest = divmod(extents[axis], piece)
     text, scalar, strides = job.text, tile.slab.scalar, (a.inner[axis], b.inner[axis])
+    plain = tile._replace(meanwhile=None)
 
-    def add_block(length: int, addresses: Sequence[Value], totals: Sequence[Value]) -> list[Value]:
+    def add_block(
+        length: int, addresses: Sequence[Value], totals: Sequence[Value], tile: Tile = plain
+    ) -> list[Value]:
         x, y = Operand(addresses[0], a.outer, a.inner[axis:]), b._replace(inner=b.inner[axis:])
         inside = (length, *extents[axis + 1 :])
         sums = _write_block(job, tile, inside, x, y._replace(pointer=addresses[1]))
         return [text.binary("fadd", t, s) for t, s in zip(totals, sums, strict=True)]
 
+    def later(addresses: Sequence[Value], steps: int) -> list[Value]:
+        ends = zip(addresses, strides, strict=True)
+        return [text.address(x, s * steps, scalar) for x, s in ends]
+
     def line(addresses: Sequence[Value], *totals: Value) -> list[Value]:
-        pieces = [(x, (s * piece,)) for x, s in zip(addresses, strides, strict=True)]
+        added, first = list(totals), 0
+        if tile.meanwhile is not None:  # in the first block alone
+            added, first = add_block(piece, addresses, totals, tile), 1
+        starts = zip(later(addresses, first * piece), strides, strict=True)
+        pieces = [(x, (s * piece,)) for x, s in starts]
         added = write_nest(
-            text, scalar, (whole,), pieces, lambda x, *t: add_block(piece, x, t), totals
+            text, scalar, (whole - first,), pieces, lambda x, *t: add_block(piece, x, t), added
         )
-        if rest:
-            ends = zip(addresses, strides, strict=True)
-            at_end = [text.address(x, s * piece * whole, scalar) for x, s in ends]
-            added = add_block(rest, at_end, added)
-        return added
+        return add_block(rest, later(addresses, piece * whole), added) if rest else added
 
     moving = [(a.pointer, a.inner), (b.pointer, b.inner)]
     return write_nest(text, scalar, extents[:axis], moving, line, totals)

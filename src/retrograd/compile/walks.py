@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from retrograd.compile import instructions
 from retrograd.compile.contraction import Operand, Product, write_product
-from retrograd.compile.contraction_epilogue import Prelude
 from retrograd.compile.emitter import Emitter
-from retrograd.compile.expressions import folds_in, loads_in, walk
+from retrograd.compile.expressions import folds_in, walk
+from retrograd.compile.fetching import tile_lines
 from retrograd.compile.folding import runs_along
 from retrograd.compile.graph import Graph
 from retrograd.compile.kernels import Kernel
-from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan, strides
+from retrograd.compile.products import ProductPlan, flat, flat_index, product_plan
 from retrograd.compile.text import Text
 from retrograd.compile.values import BYTES, MEMORY, SCALARS, Integer, Value, vector
-from retrograd.tensor.element import OUTPUT, Const, For, Load, Store, Var
+from retrograd.tensor.element import OUTPUT, Call, Const, Element, For, Load, Store, Var
 
 ROLLED = 10
 """An epilogue of more instructions is written once, in a loop over the tile's rows."""
@@ -179,36 +179,8 @@ class Walker(NamedTuple):
             emitter.text, emitter.target, product_of(emitter, plan),
             self._operand(plan, plan.a, plan.row), self._operand(plan, plan.b, plan.column),
             bounds, epilogue, rolled=_size(kernel) > ROLLED, scratch=self.scratch,
-            prelude=self._prefetch(kernel, plan),
+            divides=_divides(kernel), prelude=tile_lines(emitter, self.graph, kernel, plan),
         )  # fmt: skip
-
-    def _prefetch(self, kernel: Kernel, plan: ProductPlan) -> Prelude | None:
-        """Return what fetches the lines that a tile's epilogue will read, while it is summed.
-
-        An optimiser's update reads three more matrices where the gradient is made; they lie in
-        rows far apart, which the hardware does not foresee.
-        """
-        emitter, text = self.emitter, self.emitter.text
-        loads = {
-            load.source: load
-            for output in kernel.outputs
-            for load in loads_in(output.element)
-            if load.index == kernel.variables
-        }
-        moving = plan.row
-        if len(loads) < 2 or moving is None:
-            return None
-
-        def fetch(row: Integer, column: Integer, height: int, width: int) -> None:
-            for source, load in loads.items():
-                with emitter.scope({plan.column: column, moving: row}):
-                    start = emitter.place(source, flat(emitter.interner, self.graph, load))
-                size = BYTES[load.dtype]
-                pitch = strides(emitter.buffers[source].shape)[-2] * size
-                for down in range(height):
-                    text.prefetch(text.address(start, down * pitch), width * size)
-
-        return fetch
 
     def _operand(self, plan: ProductPlan, load: Load, outer: Var | None) -> Operand:
         interner = self.emitter.interner
@@ -297,4 +269,14 @@ def product_of(emitter: Emitter, plan: ProductPlan) -> Product:
 
 
 def _size(kernel: Kernel) -> int:
-    return len({id(e) for o in kernel.outputs for e in walk(o.element) if not isinstance(e, Const)})
+    return len({id(e) for e in _elements(kernel) if not isinstance(e, Const)})
+
+
+def _divides(kernel: Kernel) -> bool:
+    """Return whether a kernel needs the divider, which takes as long as ten products."""
+    slow = ("divide", "sqrt")
+    return any(isinstance(e, Call) and e.function in slow for e in _elements(kernel))
+
+
+def _elements(kernel: Kernel) -> Iterator[Element]:
+    return (e for output in kernel.outputs for e in walk(output.element))
