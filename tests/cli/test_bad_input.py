@@ -48,7 +48,7 @@ BAD_TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "one row": (b"a,b\n1,x\n", ("row",)),
     "binary junk": (bytes(range(256)) * 40, ("table.csv",)),
     "gzip": (gzip.compress(GOOD.encode()), ("table.csv", "gzip")),
-    "utf-16": (GOOD.encode("utf-16"), ("table.csv", "UTF-16")),
+    "utf-16": (GOOD.encode("utf-16")[:-1], ("table.csv", "UTF-16")),
     "bad utf-8": (GOOD.encode() + b"1,\xff\xfe,2,yes\n", ("table.csv", "line 92")),
     "nul byte": (GOOD.encode() + b"1,a\0,2,yes\n", ("table.csv", "line 92")),
     "long row": (GOOD.encode() + b"1,a,2,yes,9\n", ("line 92",)),
@@ -90,7 +90,7 @@ def test_a_missing_file_suggests_the_nearest(capsys: pytest.CaptureFixture[str])
 def test_directories_pipes_and_devices_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder").mkdir()
     os.mkfifo("pipe.csv")
-    refused(capsys, ["train", "folder"], "folder", "directory")
+    refused(capsys, ["train", "folder"], "folder", "without .parquet files")
     refused(capsys, ["train", "pipe.csv"], "pipe.csv")
     refused(capsys, ["train", "/dev/zero"], "/dev/zero")
 

@@ -41,7 +41,8 @@ class TrainOptions:
     ] = None
     kinds: Annotated[
         list[str] | None,
-        _flag(DATA, "Correct a column's kind: COLUMN=number|category|boolean|date|drop.",
+        _flag(DATA, "Correct a column's kind: COLUMN=number|category|boolean|date|drop, or "
+              "with how it is written: 'COLUMN=number 1.234,5', 'COLUMN=date DD/MM/YYYY'.",
               name="--kind", negative=""),
     ] = None  # fmt: skip
     validation: Annotated[

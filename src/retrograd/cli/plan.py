@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from retrograd.cli.live import Limits
-from retrograd.cli.output import Output, number, table
+from retrograd.cli.output import Output, number
+from retrograd.cli.schema_table import column_lines
 
 if TYPE_CHECKING:
-    from retrograd.data import ColumnReport
     from retrograd.recipe.prepare import Prepared
-
-MOST_LINES = 24
-"""Lines of the column table; what is left over is counted in one more."""
 
 
 def tell_plan(prepared: Prepared, output: Output) -> None:
@@ -62,36 +56,6 @@ def _recomputed(extra: float) -> str:
     return f"; values are made anew instead of kept, for {max(extra, 0.01):.0%} more work".replace(
         "%", " %"
     )
-
-
-def column_lines(reports: Sequence[ColumnReport]) -> list[str]:
-    """Return the table of columns; neighbours that are treated alike share a line."""
-    rows = []
-    for (kind, treated, _), group in groupby(reports, key=_likeness):
-        alike = list(group)
-        missing = sum(r.missing for r in alike)
-        if len(alike) == 1:
-            (only,) = alike
-            name, values, treated = only.column, f"{only.values:,}", _treatment(only)
-        else:
-            name, values = f"{alike[0].column} … {alike[-1].column}", ""
-            kind = f"{len(alike)} {kind}s"
-        rows.append([name, kind, f"{missing:,}" if missing else "", values, treated])
-    lines = table(rows[:MOST_LINES], ["column", "kind", "missing", "values", "treated as"])
-    left = len(rows) - MOST_LINES
-    return [*lines, f"… {left} more lines: see schema.json in the run"] if left > 0 else lines
-
-
-def _likeness(report: ColumnReport) -> tuple[str, str, bool]:
-    """Return what a column shares with neighbours that are treated alike, numbers left out."""
-    treated = re.sub(
-        r"\(value - \S+\) / [-+.\de]+", "(value - center) / spread", _treatment(report)
-    )
-    return report.kind, re.sub(r"\b\d[\d,]* different ", "", treated), report.missing > 0
-
-
-def _treatment(report: ColumnReport) -> str:
-    return f"{report.encoding}: {report.why}" if report.encoding else report.why
 
 
 def network_in_words(prepared: Prepared) -> str:

@@ -32,7 +32,7 @@ def predict(
 
     Args:
         run: A run directory, or a model.retro file.
-        table: A .csv, .tsv or .parquet file with the columns of training; others are not used.
+        table: A file or database like those of train, with its columns; others are not used.
         to: Write the predictions into this .csv file instead of printing them.
         replace: Write the file even if there is one of this name.
         output: How to print it.

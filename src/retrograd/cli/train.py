@@ -30,6 +30,8 @@ def train(
     *,
     options: TrainOptions = _OPTIONS,
     seed: Annotated[int | None, Parameter(group=DATA)] = None,
+    schema: Annotated[Path | None, Parameter(group=DATA)] = None,
+    save_schema: Annotated[Path | None, Parameter(group=DATA)] = None,
     config: Annotated[Path | None, Parameter(group=GROUP)] = None,
     save_config: Annotated[Path | None, Parameter(group=GROUP)] = None,
     runs: Annotated[str | None, Parameter(group=GROUP)] = None,
@@ -40,10 +42,14 @@ def train(
     """Train a network on a table, and keep the best.
 
     Args:
-        source: A .csv, .tsv or .parquet file, or a data set's name: digits, iris, diamonds ...
+        source: A file (.csv, .jsonl, .parquet, .arrow, .xlsx#SHEET ...), a folder of .parquet
+            files, a database ("shop.db#orders", "postgresql://me@host/shop#select ..."), or a data
+            set's name: digits, iris, diamonds ...
         target: The column to predict; the last one, or one called target, if not given.
         options: Everything that can be chosen.
         seed: Same seed, same data, same options: same network, bit for bit. [0]
+        schema: A TOML file that says the target, the task and kinds of columns; flags go over it.
+        save_schema: Write what was understood of the table to a file, to correct it for --schema.
         config: A config.toml to start from; flags go over it.
         save_config: Also write the config that repeats this run to a file.
         runs: The folder that holds the run directories. [runs]
@@ -53,10 +59,14 @@ def train(
     """
     given = options.given() | _given(source=source, target=target, seed=seed, name=name)
     given |= _given(directory=runs)
-    if save_config is not None:
-        require_writable(save_config, "--save-config")
+    saved = {"--save-config": save_config, "--save-schema": save_schema}
+    for option, path in saved.items():
+        if path is not None:
+            require_writable(path, option)
+    if schema is not None:
+        given = _corrected(schema, given, resume)
     limits = {} if resume is None else given
-    with graceful_stop() as stop, _Teller(output, stop, save_config, limits) as teller:
+    with graceful_stop() as stop, _Teller(output, stop, saved, limits) as teller:
         if resume is not None:
             from retrograd.recipe.run import resume as go_on
 
@@ -72,6 +82,22 @@ def train(
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _corrected(schema: Path, given: dict[str, Any], resume: Path | None) -> dict[str, Any]:
+    """Return the flags over what a schema file says."""
+    from retrograd.data.schema_file import read_corrections
+    from retrograd.tensor.errors import InputError
+
+    if resume is not None:
+        raise InputError(
+            "retrograd train --resume with --schema",
+            "a run goes on with its own schema",
+            "leave one of the two out",
+        )
+    said = read_corrections(schema).to_options()
+    kinds = said.get("kinds", {}) | given.get("kinds", {})
+    return said | given | ({"kinds": kinds} if kinds else {})
 
 
 def _configured(path: Path | None, given: dict[str, Any]) -> Config:
@@ -101,11 +127,19 @@ def _refuse_config(config: Path | None) -> None:
         )
 
 
-def _write_config(config: Config, path: Path) -> None:
+def _write_saved(prepared: Prepared, saved: Mapping[str, Path | None]) -> None:
+    """Write the files that were asked for, now that every choice is made."""
+    from retrograd.data.schema_file import to_toml as schema_text
     from retrograd.recipe.toml import to_toml
     from retrograd.train.files import replace_file
 
-    replace_file(path, to_toml(config).encode())
+    texts = {
+        "--save-config": lambda: to_toml(prepared.config),
+        "--save-schema": lambda: schema_text(prepared.schema, prepared.table.name),
+    }
+    for option, path in saved.items():
+        if path is not None:
+            replace_file(path, texts[option]().encode())
 
 
 class _Teller:
@@ -115,10 +149,10 @@ class _Teller:
         self,
         output: Output,
         stop: StopRequest,
-        save_config: Path | None,
+        saved: Mapping[str, Path | None],
         limits: Mapping[str, Any],
     ) -> None:
-        self._output, self._stop, self._save, self._limits = output, stop, save_config, limits
+        self._output, self._stop, self._saved, self._limits = output, stop, saved, limits
         self._view: TrainingView | None = None
         self._directory: Path | None = None
         self._stopped: Stopped | None = None
@@ -154,7 +188,6 @@ class _Teller:
 
         self._directory = prepared.directory
         self._stop.wait_for_step()
-        if self._save is not None:
-            _write_config(prepared.config, self._save)
+        _write_saved(prepared, self._saved)
         tell_plan(prepared, self._output)
         self._view = TrainingView(self._output, limits_of(prepared)).__enter__()

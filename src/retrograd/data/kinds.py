@@ -45,6 +45,8 @@ def decide(
     """Return the schema of every column but the target."""
     asked = f"reading the columns of {table.name!r}"
     for name in wanted:
+        if name == target and _wanted(wanted[name], asked)[1]:
+            continue  # how its labels are written, which was known when they were read
         if name not in table.columns or name == target:
             others = [other for other in table.columns if other != target]
             found = f"no column to choose a kind for is called {name!r}"
