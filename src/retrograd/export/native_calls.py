@@ -82,19 +82,35 @@ def cut(outputs: Array, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]
 
 
 def _open(path: Path, folder: Path) -> _Library:
-    """Return a library; an object file is linked first."""
-    data = path.read_bytes()
-    found = elf.symbols(data)
+    """Return a library; an object file is linked first, with the C source beside it."""
+    if path.suffix == ".o":
+        path = _linked(path, folder)
+    found = elf.symbols(path.read_bytes())
     about = next((s for s in found if s.name.endswith("_about") and s.data), None)
     if about is None:
         raise FileFormatError(f"calling {path.name!r}", "it is no library of ours", "export it")
     name = about.name.removesuffix("_about")
-    if path.suffix == ".o":
-        linked = linking.link_shared(_own(), [data])
-        path = folder / "linked.so"
-        path.write_bytes(linked or b"")
     names = frozenset(s.name for s in found if s.is_defined)
     return _Library(path.resolve(), name, names, json.loads(about.data.rstrip(b"\0")))
+
+
+def _linked(path: Path, folder: Path) -> Path:
+    """Return the shared library that an object file and its C source make."""
+    own, rows = _own(), path.with_name(f"{path.stem}_rows.c")
+    objects = [path.read_bytes()]
+    if rows.exists():
+        sources = [rows, path.with_suffix(".h")]
+        texts = {source.name: source.read_text(encoding="utf-8") for source in sources}
+        compiled = linking.compile_c(own, texts, rows.name)
+        objects += [compiled] if compiled is not None else []
+    library = linking.link_shared(own, objects)
+    if library is None:
+        raise RunError(
+            f"calling {path.name!r}", "there is no linker for it", 'pip install "retrograd[native]"'
+        )
+    made = folder / f"{path.stem}.so"
+    made.write_bytes(library)
+    return made
 
 
 def _own() -> targets.Cpu:

@@ -98,11 +98,10 @@ const { load } = await import(process.argv[1]);
 const model = await load();
 const rows = JSON.parse(fs.readFileSync(0, "utf8"));
 const x = model.features(rows), run = %s, y = run(x);
-const one = x.subarray(0, model.about.features);
 let least = Infinity;
 for (let i = 0; i < 50; i++) {
   const start = process.hrtime.bigint();
-  for (let k = 0; k < 100; k++) model.run(one);
+  for (let k = 0; k < 100; k++) model.predict(rows.slice(0, 1));
   least = Math.min(least, Number(process.hrtime.bigint() - start) / 100e9);
 }
 console.log(JSON.stringify({ features: [...x], outputs: [...y], seconds: least }));
