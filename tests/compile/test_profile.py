@@ -1,7 +1,6 @@
 """A profile counts exactly what a kernel does, and its times add up to no more than the step's."""
 
 import importlib
-import math
 
 import numpy as np
 import pytest
@@ -158,8 +157,7 @@ def test_a_tick_has_a_length() -> None:
     assert 0 < clock.seconds_a_tick() < 1e-3
 
 
-@pytest.mark.parametrize("shape", [(32, 8, 48), (6, 4, 8, 48)])
-def test_a_dense_layer_of_leading_axes_is_a_product_there_and_back(shape: tuple[int, ...]) -> None:
+def test_a_dense_layer_of_a_leading_axis_is_a_product_there_and_back() -> None:
     """A reshape between rows and leading axes leaves plain strides, and so tiles."""
 
     def step(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
@@ -168,8 +166,8 @@ def test_a_dense_layer_of_leading_axes_is_a_product_there_and_back(shape: tuple[
 
         return grad(loss)(weight)
 
-    x, weight, scale = floats(*shape), floats(48, 80), floats(shape[-2], 80)
-    rows = math.prod(shape[:-1])
+    rows = 32 * 8
+    x, weight, scale = floats(32, 8, 48), floats(48, 80), floats(8, 80)
     found = [k for k in profile_of(step, x, weight, scale).kernels if k.kind == "product"]
     assert len(found) == 2
     assert sum(kernel.work.flops for kernel in found) >= 2 * 2 * rows * 48 * 80
