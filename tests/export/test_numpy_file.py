@@ -11,7 +11,7 @@ from tests.export.models import exported, make_model, new_rows
 
 from retrograd.export import numpy_file
 from retrograd.export.verify import compare, export_model
-from retrograd.tensor.errors import InputError
+from retrograd.tensor.errors import InputError, RunError
 
 
 def test_the_python_file_works_alone(tmp_path: Path) -> None:
@@ -71,3 +71,10 @@ def test_many_numbers_go_into_a_file_beside(
     path.unlink()
     with pytest.raises(InputError, match=r"model.npz': it exists already; choose another name"):
         export_model(make_model(), path)
+
+
+def test_a_file_that_fails_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("raise RuntimeError('out of tune')\n")
+    with pytest.raises(RunError, match=r"running 'broken.py': RuntimeError: out of tune; report"):
+        numpy_file.run(path, new_rows())

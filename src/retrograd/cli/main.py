@@ -8,6 +8,7 @@ and terminated, after saving. Verbs are registered by name and imported when cal
 from __future__ import annotations
 
 import contextlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ VERBS = {
         "Write a network as a file that works elsewhere, and prove it first.",
         "runs/shop-1 --to shop.onnx",
     ),
+    "import": ("Read a dense network from an ONNX file.", "net.onnx --to net.retro"),
     "explain": (
         "Show one row's forward pass, loss, backward pass and update in numbers.",
         "runs/digits-1 --row 17",
@@ -54,7 +56,8 @@ def build_app() -> App:
     )
     for verb, (summary, example) in VERBS.items():
         words = f"{summary}\n\nFor example: retrograd {verb} {example}"
-        app.command(f"retrograd.cli.{verb}:{verb}", name=verb, help=words)
+        place = f"{verb}_" if keyword.iskeyword(verb) else verb
+        app.command(f"retrograd.cli.{place}:{place}", name=verb, help=words)
     return app
 
 

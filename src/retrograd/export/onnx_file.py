@@ -21,12 +21,10 @@ from retrograd.export import Answers, Request, Written, spelling_notes
 from retrograd.export.onnx_columns import Input, add_features, cells_of, inputs_of
 from retrograd.export.onnx_graph import IR_VERSION, ML_OPSET, OPSET, Graph, require_onnx
 from retrograd.export.onnx_ops import add_network
+from retrograd.export.onnx_whole import record_of
 from retrograd.export.program import FEATURES, Program, program_of
-from retrograd.recipe.architecture import encode
 from retrograd.recipe.model import Model
-from retrograd.tensor.errors import InputError
 from retrograd.tensor.types import Array, DType
-from retrograd.train.events import plain
 
 _TRIES: Final = 30
 
@@ -65,30 +63,16 @@ def _model_of(model: Model, program: Program) -> Any:
 
 
 def _record(model: Model, inputs: tuple[Input, ...], stages: Mapping[str, str]) -> dict[str, Any]:
-    """Return the metadata: what people may ask, and all that a model file holds besides tensors.
-
-    The config stays behind: it names files of whoever trained the network.
-    """
+    """Return the metadata: what people may ask, and all that a model file holds besides tensors."""
     return {
         "version": model.version,
         "target": model.schema.target,
         "classes": list(model.schema.classes),
         "inputs": {each.column: each.name for each in inputs},
         "schema": model.schema.to_json(),
-        "preprocessing": model.preprocessor.to_json(),
-        "architecture": _architecture(model.net),
-        "metrics": plain(model.metrics),
-        "data_digest": model.data_digest,
         "stages": dict(stages),
+        "model": record_of(model),
     }
-
-
-def _architecture(net: Any) -> dict[str, Any]:
-    """Return the record of a network, empty where it has layers that files cannot name."""
-    try:
-        return encode(net)
-    except InputError:
-        return {}
 
 
 def _proto(
@@ -130,7 +114,11 @@ def metadata_of(proto: Any) -> dict[str, str]:
 
 def run(path: Path, rows: Table) -> Answers:
     """Let a file predict rows, in ONNX Runtime, or in ONNX's own evaluator where there is none."""
-    proto = require_onnx().load_model_from_string(path.read_bytes())
+    return answers_of(require_onnx().load_model_from_string(path.read_bytes()), rows)
+
+
+def answers_of(proto: Any, rows: Table) -> Answers:
+    """Return what the message in a file predicts."""
     cells = _cells(proto, rows)
     predict = open_session(proto)
     outputs = predict(cells)

@@ -1,0 +1,62 @@
+"""A file of our own comes back as the model that it was made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from retrograd.export.onnx_graph import require_onnx
+from retrograd.export.onnx_reading import refuse
+from retrograd.export.trial import trial_of
+from retrograd.export.verify import compare
+from retrograd.recipe.config import configure
+from retrograd.recipe.model import KIND, Model, pack, unpack
+from retrograd.tensor.errors import FileFormatError, InputError
+from retrograd.train.sealed import seal, unseal
+
+
+def record_of(model: Model) -> str:
+    """Return the record of a model's file, empty if it has layers that files cannot name.
+
+    The config stays behind: it names files of whoever trained the network.
+    """
+    schema = model.schema
+    bare = replace(model, config=configure(target=schema.target, task=schema.task.value))
+    try:
+        _, text = unseal(KIND, pack(bare), "exporting a model")
+    except InputError:
+        return ""
+    return text
+
+
+def whole_model(proto: Any, metadata: Mapping[str, str], asked: str) -> tuple[Model, float]:
+    """Return the model that the metadata and the tensors of a file make, and how far they differ.
+
+    Raises FileFormatError if they make none, or if the file does not answer as it does.
+    """
+    from retrograd.export.onnx_file import answers_of
+
+    if not metadata["model"]:
+        refuse(asked, "its network has layers that files cannot name", "build it anew in Python")
+    held = {each.name: each for each in proto.graph.initializer}
+    to_array = require_onnx().numpy_helper.to_array
+    try:
+        names = json.loads(metadata["weights"])
+        arrays = {leaf: np.asarray(to_array(held[name])) for leaf, name in names.items()}
+        model = unpack(seal(KIND, arrays, metadata["model"]), asked)
+    except FileFormatError:
+        raise
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        refuse(asked, "its metadata cannot be read", "export it again")
+    rows = trial_of(model, None).rows
+    try:
+        difference = float(compare(answers_of(proto, rows), model, rows).max())
+    except Exception:  # a graph that was changed may fail in any way
+        refuse(asked, "it cannot be evaluated", "export it again")
+    if not difference <= 1.0:
+        refuse(asked, "it does not answer as the model in its metadata does", "export it again")
+    return model, difference
