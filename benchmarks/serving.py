@@ -32,12 +32,13 @@ AT_ONCE = 64
 
 @dataclass
 class Seen:
-    """What one load met: seconds of each answer by status, and connections that broke."""
+    """What one load met: seconds of each answer, statuses, and connections that broke."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     broken: int = 0
     wall: float = 0.0
+    work: float = 0.0  # seconds of a core that the server used
 
     def line(self, name: str) -> str:
         """Return it as a row of the table."""
@@ -46,7 +47,11 @@ class Seen:
         rate = self.statuses[200] / self.wall
         shed = self.statuses[503] / self.wall
         other = sum(self.statuses.values()) - self.statuses[200] - self.statuses[503] + self.broken
-        return f"| {name} | {rate:,.0f} | {middle:.2f} | {late:.2f} | {shed:,.0f} | {other} |"
+        work = self.work / max(sum(self.statuses.values()), 1) * 1e6
+        return (
+            f"| {name} | {rate:,.0f} | {middle:.2f} | {late:.2f} | {shed:,.0f} | {other} "
+            f"| {work:.0f} |"
+        )
 
 
 class Asker(asyncio.Protocol):
@@ -91,6 +96,15 @@ class Asker(asyncio.Protocol):
         self._seen.broken += error is not None
         if not self.done.done():
             self.done.set_result(None)
+
+
+def worked(process: int) -> float:
+    """Return the seconds of a core that a process has used, 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def load(port: int, request: bytes, connections: int, seconds: float) -> Seen:
@@ -147,13 +161,16 @@ def main(seconds: float) -> int:
                                       env=os.environ)  # fmt: skip
         assert server.stdout is not None
         port = int(json.loads(server.stdout.readline())["address"].rpartition(":")[2])
-        print("| connections | answers a second | median ms | p99 ms | shed a second | other |")
-        print("|---|---|---|---|---|---|")
+        heads = "connections | answers a second | median ms | p99 ms | shed a second | lost"
+        print(f"| {heads} | server's us |")
+        print("|---|---|---|---|---|---|---|")
         lost = 0
         crowd = 10 * AT_ONCE
         loads = {"1": 1, f"{CONNECTIONS}": CONNECTIONS, f"{crowd}, 10x": crowd, "16 again": 16}
         for label, connections in loads.items():
+            before = worked(server.pid)
             seen = asyncio.run(load(port, request, connections, seconds))
+            seen.work = worked(server.pid) - before
             lost += seen.broken + sum(n for s, n in seen.statuses.items() if s not in (200, 503))
             print(seen.line(label), flush=True)
         server.send_signal(signal.SIGTERM)

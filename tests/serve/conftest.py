@@ -1,4 +1,4 @@
-"""Two networks on small tables, and one server for the tests of a module."""
+"""Two networks on small tables, and one server for all tests that end none."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +55,7 @@ def price(models: Path) -> Model:
     return load_model(models / "price.retro")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Running]:
     """A server of both models, with small limits."""
     limits = ["--max-body", "200000", "--max-rows", "1000", "--timeout", "1.5"]

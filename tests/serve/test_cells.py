@@ -43,15 +43,15 @@ CELLS = (
 )  # fmt: skip
 
 
-def features_of(encoding: Encoding, cell: Any) -> tuple[list[float], int]:
+def features_of(encoding: Encoding, cell: Any, spelling: str = "plain") -> tuple[list[float], int]:
     features = np.zeros((1, len(feature_names(encoding))), np.float32)
-    oddity = converter(encoding)(cell, view_of(features), 0)
+    oddity = converter(encoding, spelling)(cell, view_of(features), 0)
     return features[0].tolist(), oddity
 
 
-def truth_of(encoding: Encoding, cell: Any) -> list[float]:
+def truth_of(encoding: Encoding, cell: Any, spelling: str = "plain") -> list[float]:
     preprocessor = Preprocessor((encoding,), "y", ("a", "b"), 0.0, 1.0)
-    return preprocessor.transform(read_table({"x": [cell]}))[0].tolist()  # type: ignore[no-any-return]
+    return preprocessor.transform(read_table({"x": [cell]}, spellings={"x": spelling}))[0].tolist()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("encoding", [NUMBER, TIGHT, LENIENT, BOOLEAN, CATEGORY, BARE, DATE])
@@ -72,6 +72,31 @@ def test_what_a_table_refuses_is_refused(cell: Any) -> None:
         except DataError:
             with pytest.raises(CellError, match=r"expected|found|valid|large"):
                 features_of(encoding, cell)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "spelling", "cell"),
+    [
+        (NUMBER, "1.234,5", "1.034,5"),
+        (NUMBER, "1.234,5", 12.5),
+        (NUMBER, "1.234,5", "NA"),
+        (CATEGORY, "text", "2.0"),
+        (CATEGORY, "text", 2),
+        (DATE, "DD/MM/YYYY", "03/02/2021"),
+        (DATE, "DD/MM/YYYY", "2021-02-03"),
+    ],
+)
+def test_cells_are_read_as_the_training_table_was_written(
+    encoding: Encoding, spelling: str, cell: Any
+) -> None:
+    assert features_of(encoding, cell, spelling)[0] == truth_of(encoding, cell, spelling)
+
+
+def test_a_text_in_another_spelling_is_refused() -> None:
+    with pytest.raises(CellError, match=r"'12.5' at row 0 is not written as '1.234,5'"):
+        features_of(NUMBER, "12.5", "1.234,5")
+    with pytest.raises(CellError, match="expected a number, found the text 'abc'"):
+        features_of(NUMBER, "abc", "1.234,5")
 
 
 def test_oddities_are_told_apart() -> None:

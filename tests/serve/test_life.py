@@ -4,10 +4,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from tests.serve.running import ROW, Running, request, response, running
 
+from retrograd.cli.main import main
 from retrograd.serve.settings import Limits, Settings
 from retrograd.tensor.errors import InputError
 
@@ -22,25 +22,35 @@ BODY = json.dumps(ROW).encode()
 TOKEN = "0123456789abcdef"
 
 
-def serve(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "retrograd", "serve", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | environment,
-    )  # fmt: skip
+Refused = Callable[..., str]
 
 
-def test_a_port_that_is_taken_is_one_line(models: Path) -> None:
+@pytest.fixture
+def refused(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Refused:
+    """Try to serve the model shop, which must be refused with 2; return the sentence."""
+    monkeypatch.chdir(models)
+
+    def run(*arguments: str) -> str:
+        assert main(["serve", *arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+        return said.err
+
+    return run
+
+
+def test_a_port_that_is_taken_is_one_line(refused: Refused) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        found = serve(models, "shop.retro", "--port", str(port))
-    assert found.returncode == 2
-    assert found.stderr == (
-        f"retrograd: serving on 127.0.0.1:{port}: another program has this port; "
-        f"stop it, or take another: --port {port % 65535 + 1}\n"
-    )
+        assert refused("shop.retro", "--port", str(port)) == (
+            f"retrograd: serving on 127.0.0.1:{port}: another program has this port; "
+            f"stop it, or take another: --port {port % 65535 + 1}\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -54,12 +64,11 @@ def test_a_port_that_is_taken_is_one_line(models: Path) -> None:
         (["shop.retro", "--token-file", "bad"], "it holds more than ASCII letters"),
     ],
 )
-def test_what_cannot_begin_is_one_line(models: Path, arguments: list[str], words: str) -> None:
+def test_what_cannot_begin_is_one_line(
+    models: Path, refused: Refused, arguments: list[str], words: str
+) -> None:
     (models / "bad").write_bytes(b"\xff")
-    found = serve(models, *arguments)
-    assert (found.returncode, found.stdout) == (2, "")
-    assert words in found.stderr
-    assert found.stderr.count("\n") == 1
+    assert words in refused(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +134,7 @@ def test_nothing_is_lost_when_it_ends_under_load(models: Path) -> None:
     assert set(answered) <= {200, 503}
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_in_order_too(models: Path) -> None:
     with running(models, "shop.retro") as server:
         server.process.send_signal(signal.SIGINT)
@@ -152,6 +162,7 @@ def test_a_token_is_asked_for_and_never_written(models: Path) -> None:
     assert "Basel" not in log
 
 
+@pytest.mark.slow
 def test_a_token_can_stand_in_the_environment(models: Path) -> None:
     with running(models, "shop.retro", RETROGRAD_TOKEN=TOKEN) as server:
         assert server.client.post("/predict", json=ROW).status_code == 401

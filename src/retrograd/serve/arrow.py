@@ -150,7 +150,8 @@ def _predict(served: Served, body: bytes) -> tuple[bytes, dict[str, list[int]], 
         if not isinstance(error, (Exception, pl.exceptions.PanicException)):
             raise
         raise RefusedError(400, "the body is no Arrow stream: its columns cannot be read") from None
-    table = read_table(frame, name="the Arrow stream")
+    spellings = served.model.schema.spellings
+    table = read_table(frame, name="the Arrow stream", spellings=spellings)
     outputs = served.programs.outputs(served.model.preprocessor.transform(table))
     columns = _predictions(served, outputs).to_columns()
     stream = io.BytesIO()

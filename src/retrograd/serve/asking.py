@@ -70,7 +70,13 @@ class Asking:
         body = await read_body(receive, limits)
         if kind == ARROW:
             return Reply(await arrow.answer(batcher, body, limits), 200, ARROW)
-        return await _predict(batcher, read_json(body), limits)
+        return await self.predict(asked, body)
+
+    async def predict(self, asked: Asked, body: bytes) -> Reply:
+        """Return the answer to rows in JSON; raises RefusedError and RowError."""
+        if asked.batcher is None:
+            raise no_model(self._shelf, asked.name, asked.version)
+        return await _predict(asked.batcher, read_json(body), self._limits)
 
 
 async def _predict(batcher: Batcher, value: Any, limits: Limits) -> Reply:

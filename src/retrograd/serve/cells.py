@@ -15,7 +15,14 @@ import numpy as np
 
 from retrograd.data import Table, applying
 from retrograd.data.arrays import column_of
-from retrograd.data.columns import EXACT_WHOLE, MISSING_TEXTS, DateColumn, number_of
+from retrograd.data.columns import (
+    EXACT_WHOLE,
+    MISSING_TEXTS,
+    Column,
+    DateColumn,
+    NumberColumn,
+    number_of,
+)
 from retrograd.data.conversions import as_booleans, as_text, text_of
 from retrograd.data.encodings import (
     BooleanEncoding,
@@ -25,6 +32,7 @@ from retrograd.data.encodings import (
     NumberEncoding,
     feature_names,
 )
+from retrograd.data.settling import PLAIN
 from retrograd.tensor.errors import DataError
 
 FINE: Final = 0
@@ -37,6 +45,7 @@ ODDITIES: Final = ("", "missing", "unseen", "out_of_range")
 _OVERFLOW = 2**1024 - 2**970  # whole numbers from here on are infinite as floats
 _REMEMBERED = 4096  # cells of a column whose features are not worked out again
 
+Read = Callable[[Any], Column]
 Converter = Callable[[Any, "memoryview[float]", int], int]
 """Writes the features of a cell, from a place on, into zeros; says which oddity the cell is.
 
@@ -48,17 +57,18 @@ class CellError(Exception):
     """What is wrong with a cell, in words that follow its row and column."""
 
 
-def converter(encoding: Encoding) -> Converter:
-    """Return what makes features of the cells of a column."""
+def converter(encoding: Encoding, spelling: str = PLAIN) -> Converter:
+    """Return what makes features of the cells of a column, whose texts are written in some way."""
+    read = functools.partial(_column, spelling=spelling)
     match encoding:
         case NumberEncoding():
-            return _number(encoding)
+            return _number(encoding, None if spelling == PLAIN else read)
         case BooleanEncoding():
-            return _looked_up(_boolean(encoding))
+            return _looked_up(_boolean(encoding, read))
         case CategoryEncoding():
-            return _looked_up(_category(encoding))
+            return _looked_up(_category(encoding, read))
         case _:
-            return _looked_up(functools.partial(_any, encoding))
+            return _looked_up(functools.partial(_any, encoding, read))
 
 
 def shown(cell: object) -> str:
@@ -76,8 +86,8 @@ def shown(cell: object) -> str:
     return {"list": "a list", "dict": "an object"}.get(type(cell).__name__, "no cell")
 
 
-def _number(encoding: NumberEncoding) -> Converter:
-    """Return the converter of numbers; texts are refused unless training took them as missing."""
+def _number(encoding: NumberEncoding, read: Read | None) -> Converter:
+    """Return the converter of numbers; texts are refused unless training had some."""
     scale, low, high = encoding.scale, encoding.low, encoding.high
     half, largest = encoding.shift * 0.5, applying.LARGEST
     indicator, lenient = encoding.indicator, encoding.lenient
@@ -91,6 +101,8 @@ def _number(encoding: NumberEncoding) -> Converter:
 
     def convert(cell: Any, features: memoryview[float], start: int) -> int:
         if type(cell) is not float:
+            if read is not None and isinstance(cell, str):
+                cell = _as_spelled(cell, read)
             cell = _as_float(cell, lenient)
         if cell is None:
             features[start] = filled
@@ -103,10 +115,19 @@ def _number(encoding: NumberEncoding) -> Converter:
     return convert
 
 
+def _as_spelled(cell: str, read: Read) -> object:
+    """Return the number that a text spells as the texts of training did, or the text."""
+    column = read(cell)
+    if not isinstance(column, NumberColumn):
+        return cell
+    (value,) = column.values.tolist()
+    return value if math.isfinite(value) else None
+
+
 def _as_float(cell: object, lenient: bool) -> float | None:
     """Return a cell as a number, None where it is missing."""
-    if cell is None:
-        return None
+    if cell is None or type(cell) is float:
+        return cell
     if type(cell) is int:
         # JSON's numbers are 64-bit floats to most who write them: the nearest is what was meant.
         if abs(cell) < _OVERFLOW:
@@ -141,14 +162,14 @@ def _looked_up(find: Callable[[Any], Found]) -> Converter:
     return convert
 
 
-def _boolean(encoding: BooleanEncoding) -> Callable[[Any], Found]:
+def _boolean(encoding: BooleanEncoding, read: Read) -> Callable[[Any], Found]:
     unknown = [(0, 1.0)] if encoding.fill else []
     unknown += [(1, 1.0)] if encoding.indicator else []
 
     def find(cell: Any) -> Found:
         if cell is None:
             return tuple(unknown), MISSING
-        (value,) = as_booleans(_column(cell))[0].tolist()
+        (value,) = as_booleans(read(cell))[0].tolist()
         if value != value:
             raise CellError(f"expected true or false, found {shown(cell)}")
         return ((0, value),) if value else (), FINE
@@ -156,7 +177,7 @@ def _boolean(encoding: BooleanEncoding) -> Callable[[Any], Found]:
     return find
 
 
-def _category(encoding: CategoryEncoding) -> Callable[[Any], Found]:
+def _category(encoding: CategoryEncoding, read: Read) -> Callable[[Any], Found]:
     places = {category: i for i, category in enumerate(encoding.categories)}
     size = len(places)
     other = ((size, 1.0),) if encoding.other else ()
@@ -171,7 +192,7 @@ def _category(encoding: CategoryEncoding) -> Callable[[Any], Found]:
         if type(cell) is int and abs(cell) < EXACT_WHOLE:
             text = text_of(float(cell))
         else:
-            column = as_text(_column(cell))
+            column = as_text(read(cell))
             if column.codes[0] < 0:
                 return missing, MISSING
             text = str(column.levels[column.codes[0]])
@@ -180,13 +201,13 @@ def _category(encoding: CategoryEncoding) -> Callable[[Any], Found]:
     return find
 
 
-def _any(encoding: Encoding, cell: Any) -> Found:
+def _any(encoding: Encoding, read: Read, cell: Any) -> Found:
     """Return what `Preprocessor.transform` makes of a cell, whatever the encoding."""
     is_date = isinstance(encoding, DateEncoding)
     kind = "date, such as 2026-03-01," if is_date else "value"
     if is_date and isinstance(cell, str) and _is_missing(cell):
         raise CellError(f"expected a {kind} found {shown(cell)}; write null where it is unknown")
-    column = _column(cell)
+    column = read(cell)
     table = Table("the request", {encoding.column: column})
     features = np.zeros((1, len(feature_names(encoding))), np.float32)
     try:
@@ -200,10 +221,10 @@ def _any(encoding: Encoding, cell: Any) -> Found:
     return tuple(found), MISSING if is_missing else FINE
 
 
-def _column(cell: Any) -> Any:
+def _column(cell: Any, spelling: str) -> Column:
     """Return the column of one cell, as a table of one row has it."""
     try:
-        return column_of([cell], "reading a cell")
+        return column_of([cell], "reading a cell", spelling)
     except DataError as error:
         raise CellError(error.found) from None
 
@@ -232,11 +253,16 @@ def example_of(encoding: Encoding) -> Any:
             return None
 
 
-def kind_of(encoding: Encoding) -> Mapping[str, Any]:
+def kind_of(encoding: Encoding, spelling: str = PLAIN) -> Mapping[str, Any]:
     """Return what a column holds, for people and programs that ask: its kind and its values."""
     match encoding:
         case NumberEncoding(fill=fill, low=low, high=high, lenient=lenient):
-            told = {"low": low, "high": high, "typical": fill, "takes_texts": lenient}
+            told = {
+                "low": low,
+                "high": high,
+                "typical": fill,
+                "takes_texts": lenient or spelling != PLAIN,
+            }
             return {"kind": "number", **told}
         case BooleanEncoding():
             return {"kind": "boolean"}

@@ -7,19 +7,25 @@ once a second, closes what has waited too long, and a full house closes the long
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
-
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from typing import Any, Final, NamedTuple
 
 from retrograd.serve.metrics import Metrics
 from retrograd.serve.settings import Limits
 
-_BUSY: Final = (
+BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: 57\r\n\r\n"
     b'{"error":"too many connections; come back in a second"}\r\n'
 )
 _SHARE = 8  # of the idle connections, the part that is closed when there is no room
+
+
+class _Wait(NamedTuple):
+    """A connection without a request: since when, until when it may be, if it had one before."""
+
+    since: float
+    until: float
+    rests: bool
 
 
 class Doorkeeper:
@@ -29,12 +35,12 @@ class Doorkeeper:
         """Keep to these limits."""
         self.limits, self.metrics = limits, metrics
         self._open: set[Any] = set()
-        self._waiting: dict[Any, float] = {}  # connections without a request, and since when
+        self._waiting: dict[Any, _Wait] = {}
 
     def enter(self, connection: Any, now: float) -> None:
         """Count a new connection, which has sent nothing yet."""
         self._open.add(connection)
-        self._waiting[connection] = now
+        self.begins(connection, now)
         self.metrics.connections = len(self._open)
 
     def leave(self, connection: Any) -> None:
@@ -43,19 +49,27 @@ class Doorkeeper:
         self._waiting.pop(connection, None)
         self.metrics.connections = len(self._open)
 
-    def note(self, connection: Any, now: float | None, *, is_new: bool = False) -> None:
-        """Take note that a connection waits for a request, or (None) that it has one."""
-        if now is None:
-            self._waiting.pop(connection, None)
-        elif is_new or connection not in self._waiting:
-            self._waiting[connection] = now
+    def begins(self, connection: Any, now: float) -> None:
+        """Take note that a connection has begun to send a request."""
+        self._waiting[connection] = _Wait(now, now + self.limits.header_seconds, False)
+
+    def works(self, connection: Any) -> None:
+        """Take note that a connection has sent a request."""
+        self._waiting.pop(connection, None)
+
+    def rests(self, connection: Any, now: float) -> None:
+        """Take note that a connection has its answer, and may ask again."""
+        self._waiting[connection] = _Wait(now, now + self.limits.idle_seconds, True)
+
+    def is_resting(self, connection: Any) -> bool:
+        """Return whether a connection has had an answer, and has not begun to ask again."""
+        wait = self._waiting.get(connection)
+        return wait is not None and wait.rests
 
     def sweep(self, now: float) -> None:
         """Close connections whose request has not been sent in time."""
-        late = now - self.limits.header_seconds
-        for connection, since in list(self._waiting.items()):
-            # Between requests uvicorn's own timer runs; it stops at the first byte of the next one.
-            if since < late and connection.timeout_keep_alive_task is None:
+        for connection, wait in list(self._waiting.items()):
+            if wait.until < now:
                 self._close(connection)
 
     async def sweep_on(self) -> None:
@@ -68,7 +82,7 @@ class Doorkeeper:
         """Return whether there is room for one more, after closing some that have idled longest."""
         if len(self._open) < self.limits.connections:
             return True
-        idle = sorted(self._waiting.items(), key=lambda each: each[1])
+        idle = sorted(self._waiting.items(), key=lambda each: each[1].since)
         for connection, _ in idle[: max(1, len(idle) // _SHARE)]:
             self._close(connection)
         return bool(idle)
@@ -76,41 +90,3 @@ class Doorkeeper:
     def _close(self, connection: Any) -> None:
         self.leave(connection)
         connection.transport.abort()
-
-
-def protocol_class(doorkeeper: Doorkeeper) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol, watched by a doorkeeper."""
-
-    class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        _is_in = False
-
-        def connection_made(self, transport: Any) -> None:
-            if not doorkeeper.has_room():
-                doorkeeper.metrics.refused_connections += 1
-                transport.write(_BUSY)
-                transport.close()
-                return
-            self._is_in = True
-            super().connection_made(transport)
-            doorkeeper.enter(self, self.loop.time())
-
-        def data_received(self, data: bytes) -> None:
-            if not self._is_in:
-                return
-            was_idle = self.timeout_keep_alive_task is not None
-            super().data_received(data)
-            cycle = self.cycle
-            has_request = cycle is not None and not cycle.response_complete
-            doorkeeper.note(self, None if has_request else self.loop.time(), is_new=was_idle)
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if not self.transport.is_closing():
-                doorkeeper.note(self, self.loop.time(), is_new=True)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            doorkeeper.leave(self)
-            if self._is_in:
-                super().connection_lost(exc)
-
-    return Watched

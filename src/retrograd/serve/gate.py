@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from retrograd.serve.asking import Asking
+from retrograd.serve.asking import Asked, Asking
 from retrograd.serve.body import GoneError, Headers, Receive, header
 from retrograd.serve.journal import Journal
 from retrograd.serve.metrics import Metrics
-from retrograd.serve.refusal import RefusedError, Reply
+from retrograd.serve.plain import Plain
+from retrograd.serve.refusal import Header, RefusedError, Reply
 from retrograd.serve.routes import Pages
 from retrograd.serve.rows import RowError
 from retrograd.serve.settings import Settings
@@ -67,20 +68,57 @@ class Gate:
                 unread = await self._send(reply, watched, send)
         finally:
             self._metrics.at_once -= 1
-            self._note(
-                scope, watched.route, reply.status if reply else 499, time.perf_counter() - start
-            )
+            status, seconds = reply.status if reply else 499, time.perf_counter() - start
+            self._note(scope["method"], scope["path"], watched.route, status, seconds)
         if unread:
             await watched.drain()
             with contextlib.suppress(Exception):  # whoever sent too much may be gone
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def takes(self, request: Plain) -> Asked | None:
+        """Return what a plain request asks, if it may go the short way: rows for a known model."""
+        asked = self._asking.find(request.path)
+        if asked is None or asked.route != "predict" or asked.batcher is None:
+            return None
+        if self._bearer is not None and not hmac.compare_digest(
+            request.authorization, self._bearer
+        ):
+            return None
+        return asked
+
+    async def answer_plain(self, asked: Asked, request: Plain) -> Reply:
+        """Return the answer to a plain request: the one that the long way gives."""
+        start = time.perf_counter()
+        self._metrics.at_once += 1
+        reply: Reply | None = None
+        try:
+            reply = await self._asking.predict(asked, request.body)
+        except RefusedError as refusal:
+            reply = refusal.reply()
+        except RowError as error:
+            reply = _unfit(error).reply()
+        except Exception as error:
+            reply = self._fault(error)
+        finally:
+            self._metrics.at_once -= 1
+            status, seconds = reply.status if reply else 499, time.perf_counter() - start
+            self._note("POST", request.path, asked.route, status, seconds)
+        return reply
+
+    def shed(self, request: Plain) -> Reply:
+        """Return the answer to one request too many."""
+        self._note("POST", request.path, "predict", 503, 0.0)
+        return self._too_many().reply()
+
+    def _too_many(self) -> RefusedError:
+        self._metrics.shed += 1
+        found = f"{self._at_once} requests are being answered; come back in a second"
+        return RefusedError(503, found, headers=[(b"retry-after", b"1")])
+
     async def _answer(self, scope: Any, received: _Watched) -> Reply:
         path = scope["path"]
         if self._metrics.at_once > self._at_once and path not in _ALWAYS:
-            self._metrics.shed += 1
-            found = f"{self._at_once} requests are being answered; come back in a second"
-            raise RefusedError(503, found, headers=[(b"retry-after", b"1")])
+            raise self._too_many()
         if self._bearer is not None and path not in OPEN:
             self._check_token(scope)
         asked = self._asking.find(path)
@@ -93,7 +131,7 @@ class Gate:
         try:
             return await self._asking.answer(asked, scope, received)
         except RowError as error:
-            raise RefusedError(422, str(error), row=error.row, field=error.field) from None
+            raise _unfit(error) from None
 
     def _check_token(self, scope: Any) -> None:
         """Refuse a request without the token; the time it takes tells nothing of it."""
@@ -112,31 +150,42 @@ class Gate:
         self._journal.tell("fault", exception=type(error).__name__, where=where)
         return RefusedError(500, "a fault of the server's own; its log says where").reply()
 
-    async def _send(self, reply: Reply, received: _Watched, send: Send) -> bool:
-        """Send an answer; return whether a body is still to be read, and the connection closed."""
-        unread = not received.is_whole and not await received.is_short(reply.status)
+    def headers(self, reply: Reply) -> list[Header]:
+        """Return the headers of an answer; the connection ends with it while the server does."""
         headers = [
             (b"content-type", reply.kind),
             (b"content-length", b"%d" % len(reply.body)),
             *_SECURITY,
             *reply.headers,
         ]
-        if self._pages.is_ending or unread:
+        if self._pages.is_ending:
+            headers.append(_CLOSE)
+        return headers
+
+    async def _send(self, reply: Reply, received: _Watched, send: Send) -> bool:
+        """Send an answer; return whether a body is still to be read, and the connection closed."""
+        unread = not received.is_whole and not await received.is_short(reply.status)
+        headers = self.headers(reply)
+        if unread:
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body, "more_body": unread})
         return unread
 
-    def _note(self, scope: Any, route: str, status: int, seconds: float) -> None:
+    def _note(self, method: str, path: str, route: str, status: int, seconds: float) -> None:
         self._metrics.count(route, status, seconds)
         if self._settings.logs_requests:
             self._journal.tell(
                 "request",
-                method=scope["method"],
-                path=scope["path"][:200],
+                method=method,
+                path=path[:200],
                 status=status,
                 milliseconds=round(seconds * 1e3, 2),
             )
+
+
+def _unfit(error: RowError) -> RefusedError:
+    return RefusedError(422, str(error), row=error.row, field=error.field)
 
 
 class _Watched:

@@ -148,10 +148,15 @@ def _starlette(refusal: RefusedError) -> HTTPException:
 
 def _refusal(error: HTTPException) -> RefusedError:
     given = error.headers or {}
-    headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    headers = [(name.lower().encode(), _in_order(value).encode()) for name, value in given.items()]
     words = {"Not Found": "there is no such address; look at /docs",
              "Method Not Allowed": "this address is only looked at, with GET"}  # fmt: skip
     return RefusedError(error.status_code, words.get(error.detail, error.detail), headers=headers)
+
+
+def _in_order(value: str) -> str:
+    """Return the words of a header in order: Starlette's lists of methods come in any."""
+    return ", ".join(sorted(value.split(", ")))
 
 
 def _response(found: Reply) -> Response:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from retrograd.data import Preprocessor
 from retrograd.data.applying import width
 from retrograd.data.encodings import Encoding
-from retrograd.data.sources import suggestion
+from retrograd.data.settling import PLAIN
+from retrograd.data.suggesting import suggestion
 from retrograd.serve.cells import ODDITIES, CellError, converter, example_of, kind_of, shown
 
 Features = npt.NDArray[np.float32]
@@ -42,15 +43,20 @@ class RowError(Exception):
 class RowEncoder:
     """The converters of all columns; `drift[column]` counts cells by oddity since the start."""
 
-    def __init__(self, preprocessor: Preprocessor) -> None:
-        """Make the converters."""
+    def __init__(
+        self, preprocessor: Preprocessor, spellings: Mapping[str, str] | None = None
+    ) -> None:
+        """Make the converters; ``spellings`` says how the texts of columns are written."""
         self.encodings: tuple[Encoding, ...] = preprocessor.encodings
         self.names = tuple(encoding.column for encoding in self.encodings)
         self._idle = frozenset({preprocessor.target, *preprocessor.unused})
         self.drift = {name: [0] * len(ODDITIES) for name in self.names}
+        self._spelling = {name: (spellings or {}).get(name, PLAIN) for name in self.names}
         self._plan, start = [], 0
         for each in self.encodings:
-            self._plan.append((each.column, converter(each), start, self.drift[each.column]))
+            name = each.column
+            convert = converter(each, self._spelling[name])
+            self._plan.append((name, convert, start, self.drift[name]))
             start += width(each)
         self.width = start
 
@@ -60,7 +66,10 @@ class RowEncoder:
 
     def columns(self) -> list[dict[str, Any]]:
         """Return what each field of a row is."""
-        return [{"name": e.column, **kind_of(e), "example": example_of(e)} for e in self.encodings]
+        return [
+            {"name": e.column, **kind_of(e, self._spelling[e.column]), "example": example_of(e)}
+            for e in self.encodings
+        ]
 
     def encode(self, row: Any, features: memoryview[float], start: int, at: int | None) -> Any:
         """Write a row's features into zeros, from a place on; return what was odd, or None.

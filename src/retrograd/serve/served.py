@@ -89,7 +89,7 @@ def load(name: str, version: str, path: Path) -> Served:
     answer as the model itself does.
     """
     model = load_model(path)
-    encoder = RowEncoder(model.preprocessor)
+    encoder = RowEncoder(model.preprocessor, model.schema.spellings)
     served = Served(name, version, path, model, encoder, Programs(model, encoder.width))
     _try(served)
     for tally in encoder.drift.values():

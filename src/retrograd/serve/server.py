@@ -15,13 +15,14 @@ from typing import Any
 import uvicorn
 
 from retrograd.serve.asking import Asking
-from retrograd.serve.connections import Doorkeeper, protocol_class
+from retrograd.serve.connections import Doorkeeper
 from retrograd.serve.gate import Gate
 from retrograd.serve.journal import Journal, JournalHandler
 from retrograd.serve.metrics import Metrics
 from retrograd.serve.routes import Pages
 from retrograd.serve.settings import Limits, Settings
 from retrograd.serve.shelf import Shelf, parse_sources
+from retrograd.serve.wire import protocol_class
 from retrograd.tensor.errors import InputError
 
 _SPARE = 64  # descriptors that are no connections: files, the log, those of libraries
@@ -121,7 +122,7 @@ async def _run(listener: socket.socket, shelf: Shelf, settings: Settings, journa
     gate = Gate(Asking(shelf, limits), pages, settings, metrics, journal)
     config = uvicorn.Config(
         gate,
-        http=protocol_class(doorkeeper),
+        http=protocol_class(doorkeeper, gate),
         ws="none",
         lifespan="off",
         log_config=None,
