@@ -47,6 +47,8 @@ def jittered(net: Any, seed: int = 0) -> Any:
     draw = np.random.default_rng(seed)
 
     def other(x: Any) -> Any:
+        if not x.dtype.is_float:
+            return x
         return from_array((x.numpy() + draw.uniform(0.05, 0.3, x.shape)).astype(np.float32))
 
     return map_leaves(other, net)

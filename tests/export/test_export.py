@@ -4,7 +4,7 @@ import json
 import runpy
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from retrograd.export.verify import TOLERANCE, compare, first_difference
 from retrograd.recipe.model import Model
 from retrograd.recipe.names import ACTIVATIONS
 from retrograd.tensor.errors import InputError, RunError
-from retrograd.tensor.tensor import Tensor, from_array
+from retrograd.tensor.tensor import Tensor, from_array, tensor
 
 OURS = ("onnx", "numpy")
 
@@ -94,8 +94,22 @@ def test_every_activation_and_layer(activation: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(names["network"](features), logits, rtol=1e-5, atol=1e-5)
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A layer that reads some features, whose numbers are leaves."""
+
+    places: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ops.take(x, self.places, 1)
+
+    def apply(self, x: Tensor, state: Any, key: Tensor) -> Any:
+        return self(x), state
+
+
 def heads(features: int, outputs: int) -> Any:
     """An ensemble of two, attention between three parts of a row, and a mean over both."""
+    chosen = Chosen(tensor([i % 7 for i in range(features)]))
     weights = from_array(np.linspace(-1, 1, 2 * features * 6, dtype=np.float32).reshape(2, -1, 6))
 
     def members(x: Tensor) -> Tensor:
@@ -106,7 +120,7 @@ def heads(features: int, outputs: int) -> Any:
         scores = nn.softmax(parts @ ops.transpose(parts))
         return ops.reshape(ops.mean(scores @ parts, 1), (x.shape[1], 6))
 
-    return nn.Sequential((members, attention, nn.Linear.init(ops.key(1), 6, outputs)))
+    return nn.Sequential((chosen, members, attention, nn.Linear.init(ops.key(1), 6, outputs)))
 
 
 @pytest.mark.parametrize("name", OURS)

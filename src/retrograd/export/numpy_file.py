@@ -159,12 +159,14 @@ def _columns(preprocessor: Preprocessor) -> list[dict[str, Any]]:
 
 
 def _inside(weights: Mapping[str, Array]) -> list[str]:
-    """Return the numbers as base64 of float32, in lines."""
+    """Return the numbers as base64 of float32 or int64, in lines."""
     lines = ["W = {"]
     for name, array in weights.items():
-        text = base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode()
+        kind = "<f4" if array.dtype.kind == "f" else "<i8"
+        text = base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
         lines += [f'    "{name}": decoded(', f"        {array.shape},"]
         lines += [f'        "{part}"' for part in textwrap.wrap(text, 88)]
+        lines[-1] += "," if kind == "<f4" else f', "{kind}",'
         lines += ["    ),"]
     return [*lines, "}"]
 

@@ -169,9 +169,9 @@ def date_part(moments: np.ndarray[Any, Any], part: str, origin: int) -> np.ndarr
     return np.asarray(np.sin(angle) if wave == "sin" else np.cos(angle))
 
 
-def decoded(shape: tuple[int, ...], text: str) -> np.ndarray[Any, Any]:
-    """Return float32 numbers, row by row, of their base64 text."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape)
+def decoded(shape: tuple[int, ...], text: str, kind: str = "<f4") -> np.ndarray[Any, Any]:
+    """Return numbers, float32 if nothing else is said, row by row, of their base64 text."""
+    return np.frombuffer(base64.b64decode(text), dtype=kind).reshape(shape)
 
 
 def erf(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
