@@ -21,7 +21,8 @@ def every_layer() -> nn.Sequential:
     return nn.Sequential(
         (
             nn.Flatten(),
-            nn.Linear.init(KEY, 3, 4),
+            nn.PiecewiseLinear.fit(np.arange(12.0).reshape(4, 3), 2),
+            nn.Linear.init(KEY, 9, 4),
             nn.BatchNorm.init(4, momentum=0.2),
             *ACTIVATIONS.values(),
             nn.Residual(inner),
@@ -29,6 +30,9 @@ def every_layer() -> nn.Sequential:
             nn.LayerNorm.init(4, epsilon=1e-3),
             nn.Dropout(0.25),
             nn.Linear.init(KEY, 4, 2),
+            nn.Members.init(2, 3, key=KEY),
+            nn.MemberLinear.init(KEY, 3, 2, 2),
+            nn.Average(),
         )
     )
 
@@ -109,6 +113,16 @@ def nested(depth: int) -> dict[str, Any]:
             {"kind": "linear", "bias": True},
             WEIGHT | {"bias": np.ones(1, np.float32)},
             "the tensors of the network do not fit each other",
+        ),
+        (
+            {"kind": "members"},
+            {"scale": np.ones((2, 3), np.float32), "shift": np.ones((1, 3), np.float32)},
+            "the tensors of the network do not fit each other",
+        ),
+        (
+            {"kind": "piecewise_linear"},
+            {name: np.ones(2, np.float32) for name in ("start", "slope", "feature")},
+            "the tensor 'feature' is float32[2]",
         ),
         ({"kind": "sequential", "layers": {}}, {}, "layers is not a list"),
         ({"kind": "sequential", "layers": [{"kind": "x"}]}, {}, "layers.0 is of the unknown kind"),

@@ -127,7 +127,7 @@ def test_losses_refuse_options_that_do_not_fit() -> None:
         ({"label_smoothing": 0.1}, 1, "label_smoothing for amounts: there are no classes"),
         ({"class_weights": "balanced"}, 1, "class_weights for amounts: there are no classes"),
     ]:
-        config = configure(**options).optimization
+        config = configure(**options)
         with pytest.raises(InputError) as error:
             build_loss(config, Size(3, 1, outputs), labels)
         assert message in str(error.value)

@@ -55,9 +55,15 @@ from retrograd.nn.losses.regression import mean_absolute_error as mean_absolute_
 from retrograd.nn.losses.regression import mean_squared_error as mean_squared_error
 from retrograd.nn.losses.regression import poisson as poisson
 from retrograd.nn.losses.regression import quantile as quantile
+from retrograd.nn.members import Average as Average
+from retrograd.nn.members import MemberLinear as MemberLinear
+from retrograd.nn.members import Members as Members
+from retrograd.nn.members import ensemble as ensemble
+from retrograd.nn.members import loss_of_members as loss_of_members
 from retrograd.nn.mlp import mlp as mlp
 from retrograd.nn.normalization import BatchNorm as BatchNorm
 from retrograd.nn.normalization import LayerNorm as LayerNorm
 from retrograd.nn.parameters import describe as describe
 from retrograd.nn.parameters import parameters as parameters
 from retrograd.nn.parameters import statistics as statistics
+from retrograd.nn.pieces import PiecewiseLinear as PiecewiseLinear

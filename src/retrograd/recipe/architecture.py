@@ -16,7 +16,7 @@ from retrograd import nn
 from retrograd.recipe.names import ACTIVATIONS
 from retrograd.tensor.errors import FileFormatError, InputError, RetrogradError
 from retrograd.tensor.tensor import Tensor, from_array
-from retrograd.tensor.types import Array
+from retrograd.tensor.types import Array, DType
 from retrograd.tree import leaves
 
 Record = dict[str, Any]
@@ -26,7 +26,10 @@ _MOST = 10_000  # layers in all
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of layer: its tensors with their ranks, optional ones, settings, and inner layers."""
+    """A kind of layer: its tensors with their ranks, optional ones, settings, and inner layers.
+
+    Tensors hold floats, but for those of whole numbers.
+    """
 
     name: str
     make: type[Any]
@@ -34,6 +37,7 @@ class _Kind:
     optional: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     inner: str = ""
+    whole: tuple[str, ...] = ()
 
 
 _VECTORS = (("scale", 1), ("shift", 1))
@@ -44,9 +48,20 @@ _KINDS: Final = (
     _Kind("flatten", nn.Flatten),
     _Kind("batch_norm", nn.BatchNorm, (*_VECTORS, *_RUNNING), settings=("momentum", "epsilon")),
     _Kind("layer_norm", nn.LayerNorm, _VECTORS, settings=("epsilon",)),
+    _Kind(
+        "piecewise_linear",
+        nn.PiecewiseLinear,
+        (("start", 1), ("slope", 1), ("feature", 1)),
+        whole=("feature",),
+    ),
+    _Kind("members", nn.Members, (("scale", 2), ("shift", 2))),
+    _Kind("member_linear", nn.MemberLinear, (("weight", 3), ("bias", 2))),
+    _Kind("average", nn.Average),
     _Kind("residual", nn.Residual, inner="inner"),
     _Kind("sequential", nn.Sequential, inner="layers"),
 )
+_WHOLE: Final = frozenset({DType.int32, DType.int64})
+_OF_MEMBERS: Final = (nn.Members, nn.MemberLinear)
 
 
 def encode(net: Any) -> Record:
@@ -120,7 +135,9 @@ class _Decoder:
         self.expect(record, {"kind", *kind.optional, *kind.settings, *inner}, place)
         parts: Record = {key: self.number(record[key], key, place) for key in kind.settings}
         for key, rank in kind.tensors:
-            parts[key] = self.tensor(record.get(key, True), f"{path}.{key}".lstrip("."), rank)
+            kind_of = "i" if key in kind.whole else "f"
+            name_of = f"{path}.{key}".lstrip(".")
+            parts[key] = self.tensor(record.get(key, True), name_of, rank, kind_of)
         if kind.inner:
             parts[kind.inner] = self.inside(record[kind.inner], kind, path, depth)
         self.fitting(kind, parts, place)
@@ -144,20 +161,23 @@ class _Decoder:
             self.refuse(f"{key} of {place} is not a number")
         return float(value)
 
-    def tensor(self, present: object, name: str, rank: int) -> Tensor | None:
+    def tensor(self, present: object, name: str, rank: int, kind: str) -> Tensor | None:
         if present is False:
             return None
         if present is not True or name not in self.arrays:
             self.refuse(f"the tensor {name!r} is missing")
         array = self.arrays[name]
-        if array.ndim != rank or array.dtype.kind != "f" or not array.size:
+        if array.ndim != rank or array.dtype.kind != kind or not array.size:
             self.refuse(f"the tensor {name!r} is {array.dtype}{list(array.shape)}")
         return from_array(array)
 
     def fitting(self, kind: _Kind, parts: Record, place: str) -> None:
         """Refuse tensors of one layer that differ in length or dtype: broadcasting hides it."""
         tensors = [parts[key] for key, _ in kind.tensors if parts[key] is not None]
-        if len({(tensor.shape[-1], tensor.dtype) for tensor in tensors}) > 1:
+        floats = {tensor.dtype for tensor in tensors} - _WHOLE
+        lengths = {tensor.shape[-1] for tensor in tensors}
+        members = {tensor.shape[0] for tensor in tensors if kind.make in _OF_MEMBERS}
+        if max(len(floats), len(lengths), len(members)) > 1:
             self.refuse(f"the tensors of {place} do not fit each other")
 
     def build(self, make: Callable[..., Any], parts: Record, place: str) -> Any:

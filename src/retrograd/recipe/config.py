@@ -80,9 +80,15 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """The network between the prepared columns and the logits: hidden sizes, first to last."""
+    """The network between the prepared columns and the logits: hidden sizes, first to last.
+
+    `members` networks share the large weights and answer together; `pieces` is the most stretches
+    that a number is cut into. 1 and 0: one plain network.
+    """
 
     hidden: tuple[int, ...] | None = None
+    members: int | None = None
+    pieces: int | None = None
     activation: ActivationName | None = None
     dropout: float | None = None
     normalization: NormalizationName | None = None
@@ -91,6 +97,8 @@ class NetworkConfig:
         """Check sizes and rate."""
         for size in self.hidden or ():
             _require_range("hidden", size, 1, 1_000_000)
+        _require_range("members", self.members, 1, 1000)
+        _require_range("pieces", self.pieces, 0, 1000)
         _require_range("dropout", self.dropout, 0.0, 1.0)
 
 

@@ -15,7 +15,13 @@ import numpy as np
 
 from retrograd import nn, ops, optim
 from retrograd.optim import LearningRate, Optimizer, Schedule
-from retrograd.recipe.config import Config, OptimizationConfig, ScheduleName, StoppingConfig
+from retrograd.recipe.config import (
+    Config,
+    NetworkConfig,
+    OptimizationConfig,
+    ScheduleName,
+    StoppingConfig,
+)
 from retrograd.recipe.names import ACTIVATIONS, LOSSES, OPTIMIZERS
 from retrograd.tensor.errors import InputError
 from retrograd.tensor.tensor import Tensor, tensor
@@ -39,6 +45,7 @@ def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
     'relu'
     """
     network, stopping, is_classes = config.network, config.stopping, size.outputs > 1
+    is_rich = is_rich_by_default(config.network, size)
     optimization = _choose_optimization(config.optimization, stopping, size)
     assert optimization.batch_size is not None
     epochs = stopping.epochs
@@ -50,6 +57,8 @@ def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
         network=dataclasses.replace(
             network,
             hidden=_or(network.hidden, default_hidden(size)),
+            members=_or(network.members, 8 if is_rich else 1),
+            pieces=_or(network.pieces, 16 if is_rich else 0),
             activation=_or(network.activation, "relu"),
             dropout=_or(network.dropout, 0.2 if is_classes else 0.1),
             normalization=_or(network.normalization, "none"),
@@ -79,6 +88,18 @@ def _choose_optimization(
         label_smoothing=_or(given.label_smoothing, 0.05 if is_classes else 0.0),
         loss=_or(given.loss, None if is_classes else "mean_squared_error"),
     )
+
+
+def is_rich_by_default(network: NetworkConfig, size: Size) -> bool:
+    """Return whether a network gets members and pieces where nobody chose.
+
+    Not with few rows, of which pieces would learn chance; not with many columns, which are many
+    weak clues like pixels; and not where its layers are given: what is described is what is made.
+
+    >>> is_rich_by_default(NetworkConfig(), Size(4000, 20, 2))
+    True
+    """
+    return False
 
 
 def _or(given: Any, default: Any) -> Any:
@@ -122,28 +143,59 @@ def default_rate(optimizer: str) -> float:
     return {**rates, "lion": 3e-4, "muon": 0.02}.get(optimizer, 0.003)
 
 
-def build_network(config: Config, size: Size, dtype: DType = DType.float32) -> nn.Sequential:
-    """Return the fresh network of a chosen config.  x (n, features) -> (n, outputs)"""
+def build_network(
+    config: Config, size: Size, dtype: DType = DType.float32, inputs: Array | None = None
+) -> nn.Sequential:
+    """Return the fresh network of a chosen config.  x (n, features) -> (n, outputs)
+
+    ``inputs`` are the training rows, at whose quantiles numbers are cut into pieces.
+    """
     network = config.network
+    assert network.activation is not None
+    key, activation = ops.fold_in(ops.key(config.seed), 0), ACTIVATIONS[network.activation]
+    hidden, dropout = network.hidden or (), network.dropout or 0.0
     kinds: Mapping[str, Callable[..., nn.Layer]]
     kinds = {"batch": nn.BatchNorm.init, "layer": nn.LayerNorm.init}
-    assert network.activation is not None
-    return nn.mlp(
-        ops.fold_in(ops.key(config.seed), 0),
-        (size.features, *(network.hidden or ()), size.outputs),
-        activation=ACTIVATIONS[network.activation],
-        dropout=network.dropout or 0.0,
-        normalization=kinds.get(network.normalization or "none"),
-        dtype=dtype,
-    )
+    normalization = kinds.get(network.normalization or "none")
+    embedding = _embedding(network, inputs, dtype)
+    features = size.features if embedding is None else size.features + embedding.start.size
+    if (network.members or 1) > 1:
+        net = nn.ensemble(
+            key, (features, *hidden, size.outputs), network.members or 1,
+            activation=activation, dropout=dropout, normalization=normalization, dtype=dtype,
+        )  # fmt: skip
+    else:
+        net = nn.mlp(
+            key, (features, *hidden, size.outputs),
+            activation=activation, dropout=dropout, normalization=normalization, dtype=dtype,
+        )  # fmt: skip
+    return net if embedding is None else nn.Sequential((embedding, *net.layers))
 
 
-def build_loss(config: OptimizationConfig, size: Size, labels: Array) -> Loss:
+def _embedding(
+    network: NetworkConfig, inputs: Array | None, dtype: DType
+) -> nn.PiecewiseLinear | None:
+    """Return the pieces of the training rows' numbers; None where there is nothing to cut."""
+    if inputs is None or not network.pieces:
+        return None
+    if all(len(np.unique(column)) < 3 for column in inputs.T):
+        return None
+    return nn.PiecewiseLinear.fit(inputs, network.pieces, dtype=dtype)
+
+
+def build_loss(config: Config, size: Size, labels: Array) -> Loss:
     """Return the loss of a chosen config: ``loss(predictions, targets, *, weights=None)``.
 
     Classes: softmax cross-entropy of logits (n, classes), two classes included. Amounts: (n, 1).
-    Balanced class weights are n / (classes * count of the class) over the training labels.
+    Balanced class weights are n / (classes * count of the class) over the training labels. Members
+    have each their own.
     """
+    loss = _single_loss(config.optimization, size, labels)
+    is_shared = (config.network.members or 1) > 1
+    return functools.partial(nn.loss_of_members, loss=loss) if is_shared else loss
+
+
+def _single_loss(config: OptimizationConfig, size: Size, labels: Array) -> Loss:
     if size.outputs == 1:
         _refuse_class_options(config)
         return LOSSES[config.loss or "mean_squared_error"]
