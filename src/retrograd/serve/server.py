@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import signal
 import socket
@@ -22,7 +23,7 @@ from retrograd.serve.metrics import Metrics
 from retrograd.serve.routes import Pages
 from retrograd.serve.settings import Limits, Settings
 from retrograd.serve.shelf import Shelf, parse_sources
-from retrograd.serve.wire import protocol_class
+from retrograd.serve.wire import Wire
 from retrograd.tensor.errors import InputError
 
 _SPARE = 64  # descriptors that are no connections: files, the log, those of libraries
@@ -120,9 +121,10 @@ async def _run(listener: socket.socket, shelf: Shelf, settings: Settings, journa
     doorkeeper = Doorkeeper(Limits(**{**vars(limits), "connections": room}), metrics)
     pages = Pages(shelf, settings, metrics)
     gate = Gate(Asking(shelf, limits), pages, settings, metrics, journal)
+    protocol: Any = functools.partial(Wire, doorkeeper, gate)
     config = uvicorn.Config(
         gate,
-        http=protocol_class(doorkeeper, gate),
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,

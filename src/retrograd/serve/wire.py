@@ -21,115 +21,121 @@ _HOLD_SECONDS: Final = 0.02  # a body often comes right after its head
 _MOST_AHEAD: Final = 2**18  # bytes that are kept of what is asked before the last answer
 
 
-def protocol_class(doorkeeper: Doorkeeper, gate: Gate) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol, watched by a doorkeeper, with the gate's short way."""
-    most_at_once = doorkeeper.limits.at_once
+class Wire(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's protocol, watched by a doorkeeper, with the gate's short way."""
 
-    class Wire(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        _is_in = False  # let in, and not refused at the door
-        _is_plain = True  # whether every byte so far went the short way
-        _is_busy = False  # a plain request is being answered
-        _is_last = False  # close after that answer
-        _held = b""  # the beginning of a plain request
-        _ahead = b""  # what was sent before the last answer
-        _timer: asyncio.TimerHandle | None = None
+    _is_in = False  # let in, and not refused at the door
+    _is_plain = True  # whether every byte so far went the short way
+    _is_busy = False  # a plain request is being answered
+    _is_last = False  # close after that answer
+    _held = b""  # the beginning of a plain request
+    _ahead = b""  # what was sent before the last answer
+    _timer: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            if not doorkeeper.has_room():
-                doorkeeper.metrics.refused_connections += 1
-                transport.write(BUSY)
-                transport.close()
-                return
-            self._is_in = True
-            super().connection_made(transport)
-            doorkeeper.enter(self, self.loop.time())
+    def __init__(self, doorkeeper: Doorkeeper, gate: Gate, **given: Any) -> None:
+        """Make the protocol of one connection; ``given`` is what uvicorn gives."""
+        super().__init__(**given)
+        self._doorkeeper, self._gate = doorkeeper, gate
 
-        def data_received(self, data: bytes) -> None:
-            if not self._is_in:
-                return
-            if not self._is_plain:
-                self._go_on(data)
-            elif self._is_busy:
-                self._ahead += data
-                if len(self._ahead) > _MOST_AHEAD:
-                    self.transport.abort()
-            else:
-                self._begin(self._held + data)
+    def connection_made(self, transport: Any) -> None:
+        """Let the connection in, or refuse it."""
+        if not self._doorkeeper.has_room():
+            self._doorkeeper.metrics.refused_connections += 1
+            transport.write(BUSY)
+            transport.close()
+            return
+        self._is_in = True
+        super().connection_made(transport)
+        self._doorkeeper.enter(self, self.loop.time())
 
-        def _begin(self, data: bytes) -> None:
-            """Answer a plain request, wait a moment for its rest, or take the long way."""
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            request, is_rest, self._held = read(data), bool(self._held), b""
-            asked = gate.takes(request) if request is not None else None
-            if request is None or asked is None or (request.lacking and is_rest):
-                self._leave_plain(data)
-            elif request.lacking:
-                self._held = data
-                doorkeeper.begins(self, self.loop.time())
-                self._timer = self.loop.call_later(_HOLD_SECONDS, self._leave_plain, b"")
-            elif len(self.tasks) >= most_at_once:
-                self._write(gate.shed(request))
-            else:
-                self._is_busy = True
-                doorkeeper.works(self)
-                task = self.loop.create_task(self._answer(asked, request))
-                task.add_done_callback(self.tasks.discard)
-                self.tasks.add(task)
-
-        async def _answer(self, asked: Asked, request: Plain) -> None:
-            reply = await gate.answer_plain(asked, request)
-            self._is_busy = False
-            self._write(reply)
-            if self._ahead and not self.transport.is_closing():
-                ahead, self._ahead = self._ahead, b""
-                self.data_received(ahead)
-
-        def _write(self, reply: Reply) -> None:
-            if self.transport.is_closing():
-                return
-            headers = gate.headers(reply)
-            ends = self._is_last or (b"connection", b"close") in headers
-            self.transport.write(head(reply, [*self.server_state.default_headers, *headers]))
-            self.server_state.total_requests += 1
-            if ends:
-                self.transport.close()
-            else:
-                doorkeeper.rests(self, self.loop.time())
-
-        def _leave_plain(self, data: bytes) -> None:
-            """Take the long way, from here on for good: two parsers never share a connection."""
-            self._is_plain, data, self._held = False, data or self._held, b""
+    def data_received(self, data: bytes) -> None:
+        """Take the short way or the long one."""
+        if not self._is_in:
+            return
+        if not self._is_plain:
             self._go_on(data)
+        elif self._is_busy:
+            self._ahead += data
+            if len(self._ahead) > _MOST_AHEAD:
+                self.transport.abort()
+        else:
+            self._begin(self._held + data)
 
-        def _go_on(self, data: bytes) -> None:
-            rested = doorkeeper.is_resting(self)
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                doorkeeper.works(self)
-            elif rested:
-                doorkeeper.begins(self, self.loop.time())
+    def _begin(self, data: bytes) -> None:
+        """Answer a plain request, wait a moment for its rest, or take the long way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        request, is_rest, self._held = read(data), bool(self._held), b""
+        asked = self._gate.takes(request) if request is not None else None
+        if request is None or asked is None or (request.lacking and is_rest):
+            self._leave_plain(data)
+        elif request.lacking:
+            self._held = data
+            self._doorkeeper.begins(self, self.loop.time())
+            self._timer = self.loop.call_later(_HOLD_SECONDS, self._leave_plain, b"")
+        elif len(self.tasks) >= self._doorkeeper.limits.at_once:
+            self._write(self._gate.shed(request))
+        else:
+            self._is_busy = True
+            self._doorkeeper.works(self)
+            task = self.loop.create_task(self._answer(asked, request))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if not self.transport.is_closing() and self.cycle.response_complete:
-                doorkeeper.rests(self, self.loop.time())
+    async def _answer(self, asked: Asked, request: Plain) -> None:
+        reply = await self._gate.answer_plain(asked, request)
+        self._is_busy = False
+        self._write(reply)
+        if self._ahead and not self.transport.is_closing():
+            ahead, self._ahead = self._ahead, b""
+            self.data_received(ahead)
 
-        def shutdown(self) -> None:
-            if self._is_busy:
-                self._is_last = True
-            else:
-                super().shutdown()
+    def _write(self, reply: Reply) -> None:
+        if self.transport.is_closing():
+            return
+        headers = self._gate.headers(reply)
+        ends = self._is_last or (b"connection", b"close") in headers
+        self.transport.write(head(reply, [*self.server_state.default_headers, *headers]))
+        self.server_state.total_requests += 1
+        if ends:
+            self.transport.close()
+        else:
+            self._doorkeeper.rests(self, self.loop.time())
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            doorkeeper.leave(self)
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._is_in:
-                super().connection_lost(exc)
+    def _leave_plain(self, data: bytes) -> None:
+        """Take the long way, from here on for good: two parsers never share a connection."""
+        self._is_plain, data, self._held = False, data or self._held, b""
+        self._go_on(data)
 
-    return Wire
+    def _go_on(self, data: bytes) -> None:
+        rested = self._doorkeeper.is_resting(self)
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._doorkeeper.works(self)
+        elif rested:
+            self._doorkeeper.begins(self, self.loop.time())
+
+    def on_response_complete(self) -> None:
+        """Take note that the connection rests."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.cycle.response_complete:
+            self._doorkeeper.rests(self, self.loop.time())
+
+    def shutdown(self) -> None:
+        """Close, after the answer that is being made."""
+        if self._is_busy:
+            self._is_last = True
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._doorkeeper.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._is_in:
+            super().connection_lost(exc)
 
 
 def head(reply: Reply, headers: list[Header]) -> bytes:
