@@ -59,14 +59,11 @@ def decide(table: Table, name: str, task: Task | str | None) -> Decision:
     wanted = _wanted(task, asked)
     if wanted == "regression":
         return _as_amount(table, column, missing, asked, "you asked for regression")
+    reason = _amount_reason(column) if wanted is None else ""
+    if reason:
+        return _as_amount(table, column, missing, asked, reason)
     counts = _counts(column)
-    if wanted is None:
-        reason = _amount_reason(column, counts)
-        if reason:
-            return _as_amount(table, column, missing, asked, reason)
-        reason = _class_reason(column, counts)
-    else:
-        reason = f"you asked for {wanted}"
+    reason = _class_reason(column, counts) if wanted is None else f"you asked for {wanted}"
     return _as_classes(table, counts, missing, asked, reason, wanted)
 
 
@@ -111,17 +108,20 @@ def _counts(column: Column) -> dict[str, int]:
     }
 
 
-def _amount_reason(column: Column, counts: dict[str, int]) -> str:
+def _amount_reason(column: Column) -> str:
     """Return why the labels are amounts, or nothing."""
-    if not isinstance(column, NumberColumn) or len(counts) == 2:
+    if not isinstance(column, NumberColumn):
         return ""
     present = column.values[~np.isnan(column.values)]
+    distinct = len(np.unique(present))
+    if distinct == 2:
+        return ""
     if (present != np.floor(present)).any():
-        return f"{len(counts)} different numbers, not all of them whole"
-    if len(counts) > MOST_NUMBER_CLASSES:
-        return f"{len(counts)} different whole numbers are taken for amounts"
-    if len(present) < 3 * len(counts):
-        return f"{len(counts)} different whole numbers in {len(present)} rows"
+        return f"{distinct} different numbers, not all of them whole"
+    if distinct > MOST_NUMBER_CLASSES:
+        return f"{distinct} different whole numbers are taken for amounts"
+    if len(present) < 3 * distinct:
+        return f"{distinct} different whole numbers in {len(present)} rows"
     return ""
 
 
