@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from tests.export.models import columns, make_model, new_rows
 
+from retrograd import nn, ops
 from retrograd.compile import native
 from retrograd.data import read_table
-from retrograd.export import Request, targets, wasm_linking, web_assembly
+from retrograd.export import Request, targets, wasm_calls, wasm_linking, web_assembly
 from retrograd.export.verify import export_model
 from retrograd.tensor.errors import InputError, RunError
 from retrograd.tensor.tensor import from_array
+from retrograd.tensor.types import DType
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 
@@ -65,7 +67,7 @@ CELLS: dict[str, list[Any]] = {
 def test_the_loader_reads_cells_as_tables_do(tmp_path: Path) -> None:
     model = make_model()
     rows = [dict(zip(CELLS, cells, strict=True)) for cells in zip(*CELLS.values(), strict=True)]
-    found = web_assembly._node(written(model, tmp_path), rows, "x => model.run(x)")
+    found = wasm_calls.in_node(written(model, tmp_path), rows, "x => model.run(x)")
     texts = [{k: c if isinstance(c, str | None) else repr(c) for k, c in r.items()} for r in rows]
     tables = [read_table({name: [cell] for name, cell in row.items()}) for row in texts]
     expected = np.concatenate([model.preprocessor.transform(table) for table in tables])
@@ -112,19 +114,41 @@ def test_the_loader_refuses_in_one_sentence(
     row = {"size": 1, "price": 2, "colour": "red", "new": True, "day": None, "code": 1} | changed
     row = {name: cell for name, cell in row.items() if cell is not ...}
     with pytest.raises(RunError, match=said):
-        web_assembly._node(written(make_model(), tmp_path), [row], "x => x")
+        wasm_calls.in_node(written(make_model(), tmp_path), [row], "x => x")
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="WebAssembly runs on every machine; leave the target out"):
         web_assembly.write(Request(make_model(), "shop.wasm", "arm64"))
-    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(wasm_calls, "runner", lambda: "")
     made = web_assembly.write(Request(make_model(), "shop.wasm"))
     assert not made.is_runnable
-    assert made.notes == ("Node is not installed: the module was not run",)
-    written(make_model(), tmp_path)
-    with pytest.raises(RunError, match="Node is not installed; install Node"):
-        web_assembly.run(tmp_path / "shop.wasm", new_rows())
+    assert made.notes == ("neither Node nor wasmtime is installed: the module was not tried",)
+    with pytest.raises(RunError, match="neither Node nor wasmtime is installed; install Node, or"):
+        web_assembly.run(written(make_model(), tmp_path), new_rows())
+
+
+def test_without_node_the_module_is_tried_in_wasmtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wasmtime")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    exported = export_model(make_model(), tmp_path / "shop.wasm")
+    assert exported.notes == ("Node is not installed: the module was tried without its loader",)
+    assert exported.seconds is None
+    assert exported.difference < 0.5
+    found = web_assembly.stages(tmp_path / "shop.wasm", new_rows())
+    assert found["layers.2"].shape == (40, 2)
+
+    table = from_array(np.array([[1.0], [2.0]], np.float32))
+
+    def looked_up(features: int, outputs: int) -> Any:
+        index = lambda x: ops.take(table, ops.cast(x[:, 0], DType.int64), 0)  # noqa: E731
+        return nn.Sequential((index,))
+
+    path = written(make_model("price", looked_up), tmp_path)
+    with pytest.raises(RunError, match=r"in wasmtime: it answers 2; export it again"):
+        web_assembly.run(path, new_rows(size=[1e9] * 40))
 
 
 def object_of(text: str) -> bytes:
