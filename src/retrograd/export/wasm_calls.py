@@ -53,11 +53,11 @@ def call(path: Path, rows: Table, function: str, width: int) -> tuple[Array, Arr
     known = runner()
     if known == "Node":
         found = in_node(path, cells_of(preprocessor, rows), f"x => model.{function}(x)")
-        x, y = (np.float32(found[name]) for name in ("features", "outputs"))
+        x, y = (np.array(found[name], np.float32) for name in ("features", "outputs"))
         return x.reshape(-1, told["features"]), y.reshape(-1, width), float(found["seconds"])
     if known == "wasmtime":
-        x = preprocessor.transform(rows)
-        return x, _in_wasmtime(path, x, function, width, told), None
+        given = preprocessor.transform(rows)
+        return given, _in_wasmtime(path, given, function, width, told), None
     raise RunError(
         f"running {path.name!r}",
         "neither Node nor wasmtime is installed",
