@@ -78,6 +78,16 @@ class TrainOptions:
         str | None,
         _flag(NETWORK, "Units of each hidden layer, such as 64,32; 0 for none."),
     ] = None
+    members: Annotated[
+        int | None, _flag(NETWORK, "Networks that share their large weights and answer together.")
+    ] = None
+    pieces: Annotated[
+        int | None, _flag(NETWORK, "Most stretches that each number is cut into; 0 for none.")
+    ] = None
+    plain: Annotated[
+        bool | None,
+        _flag(NETWORK, "One network of bare numbers: --members 1 --pieces 0.", negative=""),
+    ] = None
     activation: Annotated[
         ActivationName | None, _flag(NETWORK, "Function after each hidden layer.")
     ] = None
@@ -86,6 +96,9 @@ class TrainOptions:
     ] = None
     normalization: Annotated[
         NormalizationName | None, _flag(NETWORK, "Normalisation between layers.")
+    ] = None
+    init: Annotated[
+        str | None, _flag(NETWORK, "Start from this network: a run, or a model file.")
     ] = None
     loss: Annotated[
         LossName | None, _flag(UPDATE, "Loss of a regression; classes use cross-entropy.")
@@ -139,6 +152,8 @@ class TrainOptions:
         chosen = {name: value for name, value in chosen.items() if value is not None}
         if chosen.pop("balanced", False):
             chosen["class_weights"] = "balanced"
+        if chosen.pop("plain", False):
+            chosen = {"members": 1, "pieces": 0} | chosen
         if "hidden" in chosen:
             chosen["hidden"] = _sizes(chosen["hidden"])
         if "kinds" in chosen:
