@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from retrograd import nn
 from retrograd.data import Preprocessor, Schema
 from retrograd.data.encodings import NumberEncoding
 from retrograd.data.schema import ColumnKind, ColumnSchema, Task
 from retrograd.recipe.config import configure
 from retrograd.recipe.model import Model
+from retrograd.recipe.names import ACTIVATIONS
 from retrograd.tensor.errors import InputError
 
 
@@ -69,5 +71,30 @@ def model_of(
         rows=0,
     )
     preprocessor = Preprocessor(tuple(encodings), target, classes, 0.0, 1.0)
-    config = configure(target=target, task=task.value)
+    config = configure(target=target, task=task.value, **_described(net))
     return Model(net, schema, preprocessor, config)
+
+
+def _described(net: Any) -> dict[str, Any]:
+    """Return a network in the words of a config, as far as these go."""
+    layers = list(_inside(net))
+    sizes = [layer.weight.shape[1] for layer in layers if isinstance(layer, nn.Linear)]
+    used = (name for layer in layers for name, each in ACTIVATIONS.items() if layer is each)
+    kinds = {nn.BatchNorm: "batch", nn.LayerNorm: "layer"}
+    return {
+        "hidden": tuple(sizes[:-1]),
+        "activation": next(used, "identity"),
+        "dropout": next((each.rate for each in layers if isinstance(each, nn.Dropout)), 0.0),
+        "normalization": next(
+            (kinds[type(each)] for each in layers if type(each) in kinds), "none"
+        ),
+    }
+
+
+def _inside(net: Any) -> Iterator[Any]:
+    """Give every layer that holds no others, first to last."""
+    if isinstance(net, nn.Sequential | nn.Residual):
+        for layer in net.layers if isinstance(net, nn.Sequential) else (net.inner,):
+            yield from _inside(layer)
+    else:
+        yield net

@@ -22,10 +22,12 @@ from retrograd.train.sealed import seal, unseal
 def record_of(model: Model) -> str:
     """Return the record of a model's file, empty if it has layers that files cannot name.
 
-    The config stays behind: it names files of whoever trained the network.
+    Of the config only the network stays: the rest names files of whoever trained the network.
     """
     schema = model.schema
-    bare = replace(model, config=configure(target=schema.target, task=schema.task.value))
+    plain = configure(target=schema.target, task=schema.task.value)
+    network = replace(model.config.network, init=None, init_digest=None)
+    bare = replace(model, config=replace(plain, network=network))
     try:
         _, text = unseal(KIND, pack(bare), "exporting a model")
     except InputError:

@@ -83,7 +83,8 @@ class NetworkConfig:
     """The network between the prepared columns and the logits: hidden sizes, first to last.
 
     `members` networks share the large weights and answer together; `pieces` is the most stretches
-    that a number is cut into. 1 and 0: one plain network.
+    that a number is cut into. 1 and 0: one plain network. `init` is a model to start from, a
+    run or a file, whose layers are then these; its digest is noted when the run begins.
     """
 
     hidden: tuple[int, ...] | None = None
@@ -92,6 +93,8 @@ class NetworkConfig:
     activation: ActivationName | None = None
     dropout: float | None = None
     normalization: NormalizationName | None = None
+    init: str | None = None
+    init_digest: str | None = None
 
     def __post_init__(self) -> None:
         """Check sizes and rate."""

@@ -29,6 +29,7 @@ from retrograd.data import (
 from retrograd.data.columns import Rows
 from retrograd.recipe.config import Config, DataConfig, bytes_of
 from retrograd.recipe.footprint import Footprint, planned, require_limit, state_bytes
+from retrograd.recipe.start import start_of
 from retrograd.recipe.training import Job, Part, make_job
 from retrograd.tensor.errors import InputError
 from retrograd.train.state import count_parameters
@@ -81,6 +82,9 @@ def prepare(
     data = config.data
     kinds = _not_features(data) | data.kinds
     schema = schema or infer_schema(table, data.target, task=data.task, kinds=kinds)
+    start = start_of(config, table, schema)
+    if start is not None:
+        config, schema = start.config, start.schema
     split = split or split_table(
         table,
         schema,
@@ -90,13 +94,19 @@ def prepare(
         stratify=data.stratify,
         ways=ways_of(data),
     )
-    preprocessor = fit_preprocessor(table, schema, split.train)
+    if start is None:
+        preprocessor = fit_preprocessor(table, schema, split.train)
+    else:
+        preprocessor = start.preprocessor
     config = dataclasses.replace(config, data=_settled(data, schema))
     validation = part_of(table, preprocessor, split.validation) if len(split.validation) else None
     train = part_of(table, preprocessor, split.train)
     data_bytes = _data_bytes(table, train, validation)
     outputs = max(len(schema.classes), 1)
-    job = make_job(config, outputs, train, validation, norms=True, data=data_bytes)
+    job = make_job(
+        config, outputs, train, validation, norms=True, data=data_bytes,
+        net=None if start is None else start.net,
+    )  # fmt: skip
     notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
 

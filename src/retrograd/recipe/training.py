@@ -26,6 +26,7 @@ from retrograd.recipe.network import (
     build_optimizer,
     choose,
 )
+from retrograd.tensor.errors import InputError
 from retrograd.tensor.types import Array, dtype_of
 from retrograd.train.batch import read_batch
 from retrograd.train.checkpoint import Checkpoint, SavedCheckpoint
@@ -105,9 +106,11 @@ class Job:
 
 def make_job(
     config: Config, outputs: int, train: Part, validation: Part | None, *, norms: bool = False,
-    data: int = 0,
+    data: int = 0, net: Any = None,
 ) -> Job:  # fmt: skip
     """Choose what is open, and make network, loss, optimizer, step and first state.
+
+    ``net`` is the network to start from; by default a fresh one is built.
 
     ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's;
     ``data`` are the bytes of the data, which the config's memory has to hold as well.
@@ -115,13 +118,25 @@ def make_job(
     size = Size(len(train.inputs), train.inputs.shape[1], outputs)
     config = choose(config, size, is_validated=validation is not None)
     require_memory(footprint(config, size))
-    net = build_network(config, size, dtype_of(train.inputs), train.inputs)
+    if net is None:
+        _refuse_init(config)
+        net = build_network(config, size, dtype_of(train.inputs), train.inputs)
     loss = build_loss(config, size, train.targets)
     optimizer = build_optimizer(config.optimization, planned_steps(config, size.rows))
     state = initial_state(net, optimizer, ops.fold_in(ops.key(config.seed), 1))
     step = make_step(net, loss, optimizer, norms=norms)
     programs = Programs(step, state, _room(config, state, data))
     return Job(config, size, train, validation, net, loss, optimizer, step, state, programs)
+
+
+def _refuse_init(config: Config) -> None:
+    """Refuse a model to start from where there is no table whose columns it could know."""
+    if config.network.init is not None:
+        raise InputError(
+            f"init={config.network.init!r}",
+            "a model knows columns by their names, and arrays have none",
+            "train on a table with retrograd.train",
+        )
 
 
 def _room(config: Config, state: TrainState, data: int) -> int | None:
