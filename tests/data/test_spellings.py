@@ -122,9 +122,9 @@ def test_what_is_written_is_read(values, way, unit):
         texts.append(f"{'-' * (value < 0)}{whole}{decimal}{abs(value) % 100:02}{unit}")
     read = spelling.reader()
     assert [read(text) for text in texts] == [value / 100 for value in values]
-    decided = number_spelling.decide(texts)
+    decided, numbers = number_spelling.decide(texts)
     again = number_spelling.named(decided.text).reader()
-    assert [again(text) for text in texts] == [value / 100 for value in values]
+    assert [again(text) for text in texts] == numbers == [value / 100 for value in values]
 
 
 @pytest.mark.parametrize(

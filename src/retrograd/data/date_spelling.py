@@ -56,7 +56,7 @@ def _ways() -> Mapping[str, re.Pattern[str]]:
         )
         ways[f"Month DD, {year}"] = rf"{_WORD}[ -]+{_DAY}(?:st|nd|rd|th)?[ ,-]+{digits}"
     ways["YYYYMMDD"] = r"(?P<year>[0-9]{4})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12][0-9]|3[01])"
-    return {name: re.compile(way + _TIME) for name, way in ways.items()}
+    return {name: re.compile(f"(?P<date>{way})(?P<time>{_TIME})") for name, way in ways.items()}
 
 
 def names() -> tuple[str, ...]:
@@ -77,34 +77,50 @@ def reader(name: str) -> Reader:
     datetime.datetime(2020, 12, 31, 16, 5)
     """
     pattern = _ways()[name]
+    days: dict[str, datetime.datetime | None] = {}  # the same ones come again and again
+    times: dict[str, datetime.timedelta | None] = {}
 
     def read(text: str) -> datetime.datetime | None:
         found = pattern.fullmatch(text)
-        return None if found is None else _moment(found.groupdict())
+        if found is None:
+            return None
+        day, time = found["date"], found["time"]
+        if day not in days:
+            days[day] = _day(found.groupdict())
+        if time not in times:
+            times[time] = _time(found.groupdict())
+        whole, since = days[day], times[time]
+        return None if whole is None or since is None else whole + since
 
     return read
 
 
-def _moment(parts: Mapping[str, str | None]) -> datetime.datetime | None:
-    """Return the moment of a match's parts; None for a day that no calendar has."""
+def _day(parts: Mapping[str, str | None]) -> datetime.datetime | None:
+    """Return the day of a match's parts; None for one that no calendar has."""
     word, written = parts.get("word"), parts["year"] or ""
     month = int(parts.get("month") or 0) if word is None else _month(word.casefold())
     year = int(written)
     if len(written) == 2:
         year += 2000 if year < 69 else 1900
+    try:
+        return datetime.datetime(year, month, int(parts["day"] or 0))
+    except ValueError:
+        return None
+
+
+def _time(parts: Mapping[str, str | None]) -> datetime.timedelta | None:
+    """Return the time since midnight of a match's parts; None for hours that no clock has."""
     hour = int(parts["hour"] or 0)
     if parts["half"]:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if parts["half"] in "pP" else 0)
-    minute, second = int(parts["minute"] or 0), int(parts["second"] or 0)
-    fraction = int((parts["fraction"] or "0").ljust(6, "0"))
-    try:
-        return datetime.datetime(
-            year, month, int(parts["day"] or 0), hour, minute, second, fraction
-        )
-    except ValueError:
-        return None
+    return datetime.timedelta(
+        hours=hour,
+        minutes=int(parts["minute"] or 0),
+        seconds=int(parts["second"] or 0),
+        microseconds=int((parts["fraction"] or "0").ljust(6, "0")),
+    )
 
 
 def _month(word: str) -> int:
@@ -122,6 +138,11 @@ def fitting(texts: Sequence[str]) -> list[str]:
     >>> fitting(["01/02/2020", "03/04/2020"]), fitting(["01/02/2020", "13/02/2020"])
     (['DD/MM/YYYY', 'MM/DD/YYYY'], ['DD/MM/YYYY'])
     """
+    return [name for name, _ in readings(texts)]
+
+
+def readings(texts: Sequence[str]) -> list[tuple[str, list[datetime.datetime]]]:
+    """Return the ways of `fitting` with the moments that the texts are then."""
     found: list[tuple[str, list[datetime.datetime]]] = []
     if not texts or not texts[0][:1].isalnum():
         return []
@@ -138,12 +159,16 @@ def fitting(texts: Sequence[str]) -> list[str]:
         else:
             if all(moments != other for _, other in found):
                 found.append((name, moments))
-    return [name for name, _ in found]
+    return found
 
 
-def decide(texts: Sequence[str]) -> Spelling | None:
-    """Return how a column of texts writes its dates; None if they are none, or may be either."""
-    ways = fitting(texts)
-    if len(ways) != 1:
+def decide(texts: Sequence[str]) -> tuple[Spelling, list[datetime.datetime]] | None:
+    """Return how a column of texts writes its dates, and these.
+
+    None if they are no dates, or may be read in two orders.
+    """
+    found = readings(texts)
+    if len(found) != 1:
         return None
-    return Spelling(ways[0], f"written {ways[0]}, as in {max(texts, key=len)!r}")
+    ((name, moments),) = found
+    return Spelling(name, f"written {name}, as in {max(texts, key=len)!r}"), moments

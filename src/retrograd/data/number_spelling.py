@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from retrograd.data.columns import Spelling, number_of
+from retrograd.data.columns import EXACT_WHOLE, Spelling, number_of
 
 _CURRENCIES = (
     "US$", "$", "€", "£", "¥", "₹", "₽", "₩", "₺", "zł", "Kč", "kr", "CHF", "EUR", "USD", "GBP",
@@ -76,7 +77,9 @@ class NumberSpelling:
             found = pattern.fullmatch(text)
             if found is None or (found["sign"] and found["inner"]):
                 return None
-            return number_of((found["sign"] + found["inner"] + found["body"]).translate(plain))
+            text = (found["sign"] + found["inner"] + found["body"]).translate(plain)
+            value = float(text)
+            return value if abs(value) < EXACT_WHOLE else number_of(text)
 
         return read
 
@@ -89,8 +92,11 @@ class NumberSpelling:
         point = re.escape(self.decimal)
         body = f"(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
         unit = re.escape(self.unit)
-        before = f"(?:{unit}{_BLANK})?" if unit and self.unit != "%" else ""
-        after = f"{_BLANK}%" if self.unit == "%" else f"(?:{_BLANK}{unit})?" if unit else ""
+        before = after = ""
+        if self.unit == "%":
+            after = f"{_BLANK}%"
+        elif unit:  # on one side only
+            before, after = f"(?P<unit>{unit}{_BLANK})?", f"(?(unit)|(?:{_BLANK}{unit})?)"
         return f"(?P<sign>{_SIGN}){_BLANK}{before}(?P<inner>{_SIGN})(?P<body>{body}){after}"
 
 
@@ -114,61 +120,86 @@ def named(text: str) -> NumberSpelling | None:
     return NumberSpelling(decimal, group, found["before"] or found["after"] or "")
 
 
-def fitting(texts: Sequence[str]) -> list[NumberSpelling]:
+class Reading(NamedTuple):
+    """A way of writing under which every text is a number, and these numbers."""
+
+    way: NumberSpelling
+    values: list[float]
+
+
+def fitting(texts: Sequence[str]) -> list[Reading]:
     """Return the ways of writing under which every text is a number; nothing for other texts."""
-    units: set[str] = set()
-    marks: set[str] = set()
+    if not texts or _LOOSE.fullmatch(texts[0]) is None:
+        return []
+    joined = "\n".join(texts)
+    unit = _unit_of(joined)
+    if unit is None:
+        return []
+    around = f"{_SIGN[:-1]}[{_SPACES}]*"
+    if unit:
+        around += f"|[{_SPACES}]*{re.escape(unit)}[{_SPACES}]*"
+    bodies = re.sub(around, "", joined).translate(_ALIKE)
+    marks = "".join(sorted(set(bodies) & set(".,' ")))
+    readings = [_read(NumberSpelling(way[0], way[1:], unit), texts) for way in _WAYS.get(marks, ())]
+    return [reading for reading in readings if reading is not None]
+
+
+def _unit_of(joined: str) -> str | None:
+    """Return the currency or % that texts hold, nothing if none, or None for other letters.
+
+    Two currencies have letters that no single one has.
+    """
+    letters = set(joined) - set(f"0123456789.,+-\u2212eE\n{_SPACES}{_QUOTES}")
+    if not letters:
+        return ""
+    alike = [u for u in (*_CURRENCIES, "%") if set(u) - set("eE") == letters and u in joined]
+    return max(alike, key=len, default=None)
+
+
+def _read(way: NumberSpelling, texts: Sequence[str]) -> Reading | None:
+    """Return all numbers, or None as soon as a text is none."""
+    read, values = way.reader(), []
     for text in texts:
-        found = _LOOSE.fullmatch(text)
-        if found is None or (found["before"] and found["after"]):
-            return []
-        units.add(found["before"] or found["after"] or "")
-        marks.update(re.sub(r"[0-9]", "", found["body"].translate(_ALIKE)))
-    unit = max(units, default="")
-    if units - {"", unit} or ("%" in units and len(units) > 1):
-        return []  # two currencies, or percent beside shares: which is which nobody knows
-    ways = [NumberSpelling(way[0], way[1:], unit) for way in _WAYS.get("".join(sorted(marks)), ())]
-    return [way for way in ways if _fits(way, texts)]
+        value = read(text)
+        if value is None:
+            return None
+        values.append(value)
+    return Reading(way, values)
 
 
 def likely(texts: Sequence[str]) -> list[NumberSpelling]:
     """Return the ways of writing of those texts that look like numbers, the others left out."""
-    return fitting([text for text in texts if _LOOSE.fullmatch(text)] or ["?"])
+    found = fitting([text for text in texts if _LOOSE.fullmatch(text)])
+    return [reading.way for reading in found]
 
 
-def _fits(way: NumberSpelling, texts: Sequence[str]) -> bool:
-    read = way.reader()
-    return all(read(text) is not None for text in texts)
-
-
-def decide(texts: Sequence[str], comma_is_decimal: bool = False) -> Spelling | None:
-    """Return how a column of texts writes its numbers, or None if they are none.
+def decide(
+    texts: Sequence[str], comma_is_decimal: bool = False
+) -> tuple[Spelling, list[float]] | None:
+    """Return how a column of texts writes its numbers, and these; None if they are none.
 
     comma_is_decimal: what is known of the rest of the file, for texts such as 1,234 that may be
     either; a doubt says how they are read.
 
-    >>> decide(["1.234,5", "0,5"]).text, decide(["1,234", "5,678"]).doubt[:24]
-    ('1.234,5', "'1,234' is read as 1234;")
+    >>> decide(["1.234,5", "0,5"])[1], decide(["1,234", "5,678"])[0].doubt[:24]
+    ([1234.5, 0.5], "'1,234' is read as 1234;")
     """
-    ways = fitting(texts)
-    if not ways:
+    found = fitting(texts)
+    if not found:
         return None
     # A lone mark may stand before the fraction or between thousands, if three digits follow it.
-    prefers_decimal = [way for way in ways if (way.decimal == ",") == comma_is_decimal]
-    chosen = (prefers_decimal or ways)[0]
+    preferred = [reading for reading in found if (reading.way.decimal == ",") == comma_is_decimal]
+    way, values = (preferred or found)[0]
     example = next((text for text in texts if number_of(text) is None), texts[0])
-    others = [way for way in ways if way is not chosen and _differ(way, chosen, texts)]
     doubt = ""
-    if others:
-        shown = next(text for text in texts if _differ(others[0], chosen, [text]))
-        value = chosen.reader()(shown)
-        doubt = (
-            f"{shown!r} is read as {value:.10g}; if that is wrong, say its kind is "
-            f"'number {others[0].name}'"
+    for other, others in found:
+        differing = (
+            i for i, pair in enumerate(zip(values, others, strict=True)) if len({*pair}) > 1
         )
-    return Spelling(chosen.name, f"written as in {example!r}", doubt)
-
-
-def _differ(one: NumberSpelling, other: NumberSpelling, texts: Sequence[str]) -> bool:
-    read, other_read = one.reader(), other.reader()
-    return any(read(text) != other_read(text) for text in texts)
+        place = next(differing, None)
+        if place is not None:
+            doubt = (
+                f"{texts[place]!r} is read as {values[place]:.10g}; if that is wrong, say its "
+                f"kind is 'number {other.name}'"
+            )
+    return Spelling(way.name, f"written as in {example!r}", doubt), values

@@ -92,14 +92,13 @@ def _as_spelled(
     codes: Codes, texts: Sequence[str], present: list[str], comma_is_decimal: bool
 ) -> Column | None:
     """Return numbers and dates as people write them, or None."""
-    spelling = number_spelling.decide(present, comma_is_decimal)
-    if spelling is not None:
-        read = _number_reader(spelling.text)
-        return NumberColumn(_table([_or_nan(read(text)) for text in texts])[codes], spelling)
-    spelling = date_spelling.decide(present)
-    if spelling is not None:
-        moment = date_spelling.reader(spelling.text)
-        return _dates(codes, texts, {text: moment(text) for text in present}, spelling)
+    numbers = number_spelling.decide(present, comma_is_decimal)
+    if numbers is not None:
+        known = dict(zip(present, numbers[1], strict=True))
+        return NumberColumn(_table([known.get(text, np.nan) for text in texts])[codes], numbers[0])
+    dates = date_spelling.decide(present)
+    if dates is not None:
+        return _dates(codes, texts, dict(zip(present, dates[1], strict=True)), dates[0])
     return None
 
 
