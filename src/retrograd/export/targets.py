@@ -61,7 +61,7 @@ CPUS: Final = (
     ),
     Cpu(
         "cortex-m", "ARM Cortex-M4 and M7 with a floating-point unit, hard-float convention",
-        Platform("thumbv7em-none-eabihf", "static"),
+        Platform("thumbv7em-none-unknown-eabihf", "static"),
         _target("plain", "cortex-m4", "", _SCALAR, fused=True),
         32, 1, lacks=("wide_fma", "floor"), emulation="armelf", is_bare=True,
     ),
