@@ -142,7 +142,7 @@ def test_lists_are_bounded(server: Running) -> None:
         422, "the list holds no rows; send at least one",
     )  # fmt: skip
     reply = server.client.post("/predict", content=b"[" + b"1," * 1000 + b"1]", headers=JSON)
-    assert reply.status_code == 413
+    assert reply.status_code == 422
     assert "1,001 rows are more than the 1,000 that one request may send" in reply.json()["error"]
 
 

@@ -48,8 +48,8 @@ def test_rows_are_counted_by_the_messages(frame: pl.DataFrame, rows: int) -> Non
         (stream(ROWS, compression="zstd"), 415, "its columns are compressed"),
         (stream(ROWS, compression="lz4"), 415, "write it with compression=None"),
         (stream(ROWS.clear()), 422, "the stream holds no rows; send at least one"),
-        (stream(pl.DataFrame({"a": [None] * 200})), 413, "200 rows are more than one request may"),
-        (stream(pl.concat([ROWS] * 34, rechunk=False)), 413, "102 rows are more than"),
+        (stream(pl.DataFrame({"a": [None] * 200})), 422, "200 rows are more than one request may"),
+        (stream(pl.concat([ROWS] * 34, rechunk=False)), 422, "102 rows are more than"),
     ],
 )
 def test_wrong_streams_are_refused(body: bytes, status: int, words: str) -> None:

@@ -76,7 +76,7 @@ def check_stream(body: bytes, most_rows: int) -> int:
         raise RefusedError(400, "the body is no Arrow stream: it has no schema")
     if rows > most_rows:
         found = f"{rows:,} rows are more than the {most_rows:,} that one request may send"
-        raise RefusedError(413, found)
+        raise RefusedError(422, found)
     if rows == 0:
         raise RefusedError(422, "the stream holds no rows; send at least one")
     return rows
@@ -92,7 +92,7 @@ def _rows(batch: _Flat, most: int) -> int:
     if min(lengths) < 0:
         raise ValueError("a column has a negative length")
     if max(lengths) > most:
-        raise RefusedError(413, f"{max(lengths):,} rows are more than one request may send")
+        raise RefusedError(422, f"{max(lengths):,} rows are more than one request may send")
     return rows
 
 

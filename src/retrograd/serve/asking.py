@@ -95,7 +95,7 @@ def require_few(rows: int, limits: Limits) -> None:
     """Refuse more rows than one request may send."""
     if rows > limits.rows:
         found = f"{rows:,} rows are more than the {limits.rows:,} that one request may send"
-        raise RefusedError(413, f"{found}; send them in parts, or use `retrograd predict`")
+        raise RefusedError(422, f"{found}; send them in parts, or use `retrograd predict`")
 
 
 def no_model(shelf: Shelf, name: str, version: str | None = None) -> RefusedError:

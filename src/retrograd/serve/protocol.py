@@ -56,6 +56,8 @@ async def infer(batcher: Batcher, value: Any, limits: Limits) -> Reply:
     """
     if not isinstance(value, dict) or not isinstance(value.get("inputs"), list):
         raise RefusedError(400, "expected an object with the list 'inputs'")
+    if not isinstance(value.get("id", ""), str):
+        raise RefusedError(400, f"expected a text as 'id', found {shown(value['id'])}")
     served, wanted = batcher.served, _wanted(value, batcher.served)
     columns = [_column(each, limits) for each in value["inputs"]]
     lengths = {name: len(cells) for name, cells in columns}
@@ -73,8 +75,7 @@ async def infer(batcher: Batcher, value: Any, limits: Limits) -> Reply:
         answers = await batcher.answers(rows)
     outputs = [each for each in _outputs(served, answers) if each["name"] in wanted]
     said: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
-    if isinstance(value.get("id"), str):
-        said["id"] = value["id"]
+    said |= {"id": value["id"]} if "id" in value else {}
     return reply({**said, "outputs": outputs})
 
 
@@ -100,14 +101,14 @@ def _column(given: Any, limits: Limits) -> tuple[str, list[Any]]:
         raise RefusedError(400, "expected inputs that are objects with a 'name'")
     name, kind, shape = given["name"], given.get("datatype"), given.get("shape")
     place = {"field": name}
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         found = f"input {name!r}: expected a datatype such as FP64 or BYTES, found {shown(kind)}"
         raise RefusedError(400, found, **place)
     if not isinstance(shape, list) or not _is_column(shape):
         raise RefusedError(400, f"input {name!r}: expected the shape [rows] or [rows, 1]", **place)
     if shape[0] > limits.rows:
         found = f"input {name!r}: {shape[0]:,} rows are more than one request may send"
-        raise RefusedError(413, f"{found}, {limits.rows:,}", **place)
+        raise RefusedError(422, f"{found}, {limits.rows:,}", **place)
     data = given.get("data")
     if isinstance(data, list) and len(shape) == 2 and data and isinstance(data[0], list):
         data = [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
