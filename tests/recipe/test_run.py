@@ -224,7 +224,7 @@ def test_a_beginning_that_was_edited_is_refused(tmp_path: Path, table: Table, na
 def test_duplicates_across_the_parts_are_noted(tmp_path: Path) -> None:
     twice = {name: cells + cells for name, cells in columns(80).items()}
     prepared = prepare(config_in(tmp_path), read_table(twice))
-    assert any("rows that repeat others, test in train" in note for note in prepared.notes)
+    assert any("rows that repeat others, test in train" in str(found) for found in prepared.audit)
 
 
 def test_names_of_runs_are_plain() -> None:

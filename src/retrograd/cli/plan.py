@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from retrograd.cli.live import Limits
@@ -9,6 +10,7 @@ from retrograd.cli.output import Output, number
 from retrograd.cli.schema_table import column_lines
 
 if TYPE_CHECKING:
+    from retrograd.data.finding import Finding
     from retrograd.recipe.prepare import Prepared
 
 
@@ -24,12 +26,13 @@ def tell_plan(prepared: Prepared, output: Output) -> None:
     )
     for line in column_lines(describe(schema, prepared.preprocessor)):
         output.talk(line)
-    how = "stratified" if prepared.config.data.stratify else "at random"
     output.wrap(
         f"split     {len(split.train):,} rows to train, {len(split.validation):,} to validate, "
-        f"{len(split.test):,} sealed for one test; {how}, seed {prepared.config.seed}",
+        f"{len(split.test):,} sealed for one test; {split_in_words(prepared)}",
         indent=10,
     )
+    for line in audit_lines(prepared.audit):
+        output.wrap(line, indent=10)
     output.wrap(f"network   {network_in_words(prepared)}", indent=10)
     output.wrap(f"training  {training_in_words(prepared)}", indent=10)
     needs = prepared.footprint
@@ -43,6 +46,31 @@ def tell_plan(prepared: Prepared, output: Output) -> None:
         output.wrap(f"note      {note}", indent=10)
     if prepared.directory is not None:
         output.talk(f"run       {prepared.directory}")
+
+
+def split_in_words(prepared: Prepared) -> str:
+    """Return how the rows were parted."""
+    data, seed = prepared.config.data, f"seed {prepared.config.seed}"
+    fold = f", fold {data.fold or 1} of {data.folds}" if data.folds else ""
+    if data.part_column is not None:
+        return f"as {data.part_column!r} says"
+    if data.time_column is not None:
+        return f"the latest by {data.time_column!r}"
+    if data.group is not None:
+        return f"each {data.group!r} in one part{fold}, {seed}"
+    return f"{'stratified' if data.stratify else 'at random'}{fold}, {seed}"
+
+
+def audit_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return what the audit of the split found, a line each.
+
+    >>> audit_lines([])
+    ['audit     no leak found in columns, rows, groups and times']
+    """
+    if not any(finding.is_alarm for finding in findings):
+        none = "audit     no leak found in columns, rows, groups and times"
+        return [none, *(f"note      {finding}" for finding in findings)]
+    return [f"{'LEAK?' if f.is_alarm else 'note':<10}{f}" for f in findings]
 
 
 def _recomputed(extra: float) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retrograd.data.columns import Column, DateColumn, NumberColumn, Rows
+from retrograd.data.columns import (
+    Column,
+    DateColumn,
+    NumberColumn,
+    Rows,
+    TextColumn,
+    is_missing,
+)
 from retrograd.data.conversions import as_text
 from retrograd.data.shuffling import permutation
 from retrograd.tensor.errors import DataError
@@ -28,8 +35,14 @@ def group_codes(column: Column) -> npt.NDArray[np.int64]:
     >>> group_codes(NumberColumn(np.array([7.0, 3.0, 7.0, np.nan]))).tolist()
     [1, 0, 1, 2]
     """
-    codes = as_text(column).codes.astype(np.int64)
-    _, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
+    if isinstance(column, TextColumn):
+        codes = column.codes.astype(np.int64)
+        present, values = codes >= 0, codes.copy()
+    else:
+        codes = np.full(len(column.values), -1, dtype=np.int64)
+        present = ~is_missing(column)
+        _, values = np.unique(column.values, return_inverse=True)
+    _, codes[present] = np.unique(values[present], return_inverse=True)
     alone = np.flatnonzero(codes < 0)
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(len(alone))
     return codes

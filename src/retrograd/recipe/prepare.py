@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from retrograd.data import (
     Split,
     Table,
     Ways,
-    duplicates_across,
     fit_preprocessor,
     infer_schema,
     read_table,
@@ -26,7 +26,9 @@ from retrograd.data import (
     spellings_of,
     split_table,
 )
+from retrograd.data.audit import audit
 from retrograd.data.columns import Rows
+from retrograd.data.finding import Finding
 from retrograd.recipe.config import Config, DataConfig, bytes_of
 from retrograd.recipe.footprint import Footprint, planned, require_limit, state_bytes
 from retrograd.recipe.start import start_of
@@ -57,6 +59,11 @@ class Prepared:
     def parameters(self) -> int:
         """Number of trained numbers."""
         return count_parameters(self.job.state)
+
+    @functools.cached_property
+    def audit(self) -> tuple[Finding, ...]:
+        """What was found about the parts: leaks first. It is looked for when it is asked for."""
+        return audit(self.table, self.schema, self.split, ways_of(self.config.data))
 
     @property
     def footprint(self) -> Footprint:
@@ -107,7 +114,7 @@ def prepare(
         config, outputs, train, validation, norms=True, data=data_bytes,
         net=None if start is None else start.net,
     )  # fmt: skip
-    notes = schema.notes + preprocessor.notes(table) + _overlap_notes(table, schema, split)
+    notes = schema.notes + preprocessor.notes(table)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
 
 
@@ -173,16 +180,6 @@ def _settled(data: DataConfig, schema: Schema) -> DataConfig:
     """Return the config with what was inferred, and a path that holds from everywhere."""
     source = None if data.source is None else settled_source(data.source)
     return dataclasses.replace(data, source=source, target=schema.target, task=schema.task.value)
-
-
-def _overlap_notes(table: Table, schema: Schema, split: Split) -> tuple[str, ...]:
-    columns = [*(column.name for column in schema.features), schema.target]
-    found = duplicates_across(table, split, columns)
-    return tuple(
-        f"rows that repeat others, {where}: {count:,}; their score says little of new rows"
-        for where, count in found.items()
-        if count and where != "test in validation"
-    )
 
 
 def run_name(source: Any) -> str:
