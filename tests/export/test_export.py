@@ -269,9 +269,10 @@ def test_an_encoding_without_translation_is_refused(monkeypatch: pytest.MonkeyPa
 
 def test_columns_that_were_spelt_otherwise_are_named() -> None:
     model = make_model()
-    size = model.schema.columns[0]
     assert spelling_notes(model) == ()
-    object.__setattr__(size, "spelling", "1.234,5")
-    assert onnx_file.write(request(model)).notes == (
-        f"give {size.name!r} in the plain form: 1234.5 and 2026-03-01",
+    first, *others = model.schema.columns
+    columns = (replace(first, spelling="1.234,5"), *others)
+    spelt = replace(model, schema=replace(model.schema, columns=columns))
+    assert onnx_file.write(request(spelt)).notes == (
+        f"give {first.name!r} in the plain form: 1234.5 and 2026-03-01",
     )

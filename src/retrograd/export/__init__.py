@@ -102,7 +102,7 @@ FORMATS: Final = (
 
 def spelling_notes(model: Model) -> tuple[str, ...]:
     """Return a sentence if training read numbers or dates that were not in the plain form."""
-    odd = [c.name for c in model.schema.features if getattr(c, "spelling", "") not in ("", "text")]
+    odd = [c.name for c in model.schema.features if c.spelling not in ("", "text")]
     if not odd:
         return ()
     shown = ", ".join(map(repr, odd[:5])) + (", ..." if odd[5:] else "")

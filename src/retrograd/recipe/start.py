@@ -12,7 +12,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from retrograd.data import Preprocessor, Schema, Table, rows_digest
 from retrograd.data.schema import ColumnKind, ColumnSchema
@@ -21,6 +21,10 @@ from retrograd.recipe.model import Model, unpack
 from retrograd.tensor.errors import DataError, InputError
 from retrograd.train.directory import RunPaths
 from retrograd.train.files import read_file
+
+_PARTING: Final = (
+    "validation", "test", "stratify", "group", "time_column", "part_column", "folds", "fold"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,8 @@ def _require_unseen(config: Config, model: Model, table: Table, asked: str) -> N
     """Refuse other parts of the same table: the model has learnt what would be tested on."""
     if rows_digest(table) != model.data_digest:
         return
-    parts = ("validation", "test", "stratify")
     same = config.seed == model.config.seed and all(
-        getattr(config.data, name) == getattr(model.config.data, name) for name in parts
+        getattr(config.data, name) == getattr(model.config.data, name) for name in _PARTING
     )
     if not same:
         raise InputError(
