@@ -105,3 +105,12 @@ def test_objects_for_machines_that_llvm_knows() -> None:
     assert native.assemble(text, PLAIN, platform) == data
     with pytest.raises(CompileError, match=r"compiling a native program: .*z80"):
         native.assemble(text, PLAIN, native.Platform("z80-none-none", "static"))
+
+
+def test_an_llvmlite_that_cannot_be_loaded_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError("libz.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(native, "_llvm_of_all", refuse)
+    with pytest.raises(CompileError, match=r"compiling a native program: libz\.so\.1: cannot open"):
+        native.assemble("", PLAIN, native.Platform("x86_64-unknown-linux-gnu", "pic"))

@@ -114,13 +114,12 @@ def assemble(text: str, target: Target, platform: Platform) -> bytes:
 
     Raises CompileError for text that LLVM refuses, and for a machine that it does not know.
     """
-    llvm = _llvm_of_all()
     options = {"cpu": target.cpu, "features": target.features, "opt": CODEGEN_LEVEL}
     options |= {"reloc": platform.relocation, "codemodel": "default", "abiname": platform.abi}
     try:
-        kind = llvm.Target.from_triple(platform.triple)
+        kind = _llvm_of_all().Target.from_triple(platform.triple)
         return _emit(kind.create_target_machine(**options), text)
-    except RuntimeError as error:
+    except (RuntimeError, ImportError, OSError) as error:
         raise _refusal(str(error)) from error
 
 
