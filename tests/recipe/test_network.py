@@ -42,6 +42,7 @@ def trained(config: Config, part: Part | None = None) -> tuple[list[EpochDone], 
 def test_nothing_stays_open() -> None:
     config = choose(Config(), SIZE, is_validated=True)
     opened = {"clip", "ema", "loss", "steps", "time", "until", "tolerance", "memory"}
+    opened |= {"init", "init_digest"}
     for part in (config.network, config.optimization, config.stopping):
         left = {f.name for f in dataclasses.fields(part) if getattr(part, f.name) is None}
         assert left <= opened

