@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,11 +71,35 @@ def test_the_pages_hold_no_broken_script(server: Running) -> None:
         assert script.count("(") == script.count(")")
 
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no browser on this machine")
+def test_the_form_predicts_in_a_browser(server: Running) -> None:
+    shown = {}
+    for path in ("", "docs"):
+        command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+        command += ["--virtual-time-budget=8000", f"{server.address}/{path}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        shown[path] = found.stdout
+    answer = server.client.post("/predict", json=example(server)).json()
+    assert f'<p id="value">{answer["value"]}</p>' in shown[""]
+    assert 'id="error" class="error" hidden' in shown[""]
+    for name in ("age", "income", "city", "member", "joined"):
+        assert f'data-column="{name}"' in shown[""]
+    assert "/models/shop/versions/1/predict" in shown["docs"]
+
+
+def example(server: Running) -> dict[str, object]:
+    columns = server.client.get("/models/shop").json()["columns"]
+    return {column["name"]: column["example"] for column in columns}
+
+
 def test_counts_are_those_of_what_was_asked(server: Running) -> None:
     before = counts(server)
-    row = server.client.get("/models/shop").json()
-    example = {column["name"]: column["example"] for column in row["columns"]}
-    for body in (example, [example] * 3, {}):
+    row = example(server)
+    for body in (row, [row] * 3, {}):
         server.client.post("/models/shop/predict", json=body)
     after = counts(server)
     grown = {name: value - before.get(name, 0) for name, value in after.items()}

@@ -18,6 +18,7 @@ _STATUS: Final = {
     each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
 }
 _HOLD_SECONDS: Final = 0.02  # a body often comes right after its head
+_SHED_SECONDS: Final = 0.1  # who is sent away waits so long: else they ask again at once
 _MOST_AHEAD: Final = 2**18  # bytes that are kept of what is asked before the last answer
 
 
@@ -75,7 +76,9 @@ class Wire(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._doorkeeper.begins(self, self.loop.time())
             self._timer = self.loop.call_later(_HOLD_SECONDS, self._leave_plain, b"")
         elif len(self.tasks) >= self._doorkeeper.limits.at_once:
-            self._write(self._gate.shed(request))
+            self._is_busy = True
+            self._doorkeeper.works(self)
+            self.loop.call_later(_SHED_SECONDS, self._finish, self._gate.shed(request))
         else:
             self._is_busy = True
             self._doorkeeper.works(self)
@@ -84,7 +87,10 @@ class Wire(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.tasks.add(task)
 
     async def _answer(self, asked: Asked, request: Plain) -> None:
-        reply = await self._gate.answer_plain(asked, request)
+        self._finish(await self._gate.answer_plain(asked, request))
+
+    def _finish(self, reply: Reply) -> None:
+        """Send an answer, and begin what was asked ahead of it."""
         self._is_busy = False
         self._write(reply)
         if self._ahead and not self.transport.is_closing():
