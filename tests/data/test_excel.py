@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xlsxwriter
 
-from retrograd.data import TextColumn, excel, read_table
+from retrograd.data import TextColumn, excel, excel_corner, read_table
 from retrograd.tensor.errors import DataError, InputError
 
 
@@ -101,6 +101,31 @@ def test_damaged_workbooks_and_bombs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(excel, "_EXPANSION", 1)
     with pytest.raises(DataError, match=r"its parts expand to more than [\d,]+ bytes; save the"):
         read_table(path)
+
+
+def test_a_cell_far_outside_is_refused_and_does_no_harm(tmp_path):
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(str(path)) as file:
+        sheet = file.add_worksheet()
+        sheet.write(0, 0, "a")
+        sheet.write(1_048_575, 16_383, "b")
+    found = "a sheet of 1,048,576 rows and 16,384 columns is too large; delete what stands far"
+    with pytest.raises(DataError, match=found):
+        read_table(path)
+
+
+def test_the_corner_of_a_sheet_does_not_depend_on_how_it_is_cut():
+    sheet = b"".join(
+        b'<row r="%d">' % row
+        + b"".join(b'<c s="1" r="%s%d"><v>1</v></c>' % (c, row) for c in cells)
+        for row, cells in [(3, [b"A", b"AZ"]), (7, [b"B"])]
+    )
+    sheet += b"<x:row>" + b"<x:c><v>5</v></x:c>" * 60 + b"</x:row>"
+    for size in (1, 7, 64, 1000, len(sheet)):
+        corner = excel_corner.Corner()
+        for start in range(0, len(sheet), size):
+            corner = corner.after(sheet[start : start + size])
+        assert corner.after(b" " * 65)[:4] == (7, 60, 3, 60)
 
 
 def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Every format gives the same table, and every damaged file of it one sentence."""
 
 import gzip
+import io
 
 import numpy as np
 import polars
@@ -9,6 +10,7 @@ import pytest
 import xlsxwriter
 
 from retrograd.data import DateColumn, NumberColumn, TextColumn, json_lines, read_table, text_files
+from retrograd.data.zstd_size import largest_size
 from retrograd.tensor.errors import DataError
 
 CSV = b"size,code,when,sold\n1.5,007,2020-01-31,yes\n,010,,no\n-2,,2020-02-01,\n"
@@ -156,6 +158,21 @@ def test_compressed_files_that_are_damaged_or_bombs_are_refused(tmp_path, monkey
     (tmp_path / "d.csv.gz").write_bytes(gzip.compress(CSV))
     with pytest.raises(DataError, match=r"cannot be expanded .No space left on device"):
         read_table(tmp_path / "d.csv.gz")
+
+
+def test_a_long_line_of_zstd_is_refused_before_it_is_expanded(tmp_path, monkeypatch):
+    path = write_zstd(tmp_path / "a.csv.zst", b"a" * (8 << 20))
+    with path.open("rb") as file:
+        assert 8 << 20 <= largest_size(file, "") <= 9 << 20
+    monkeypatch.setattr(text_files, "_SMALL", 1 << 20)
+    monkeypatch.setattr(text_files, "_unzstd", None)
+    with pytest.raises(DataError, match="expand to more than 1,048,576; unpack it yourself if"):
+        read_table(path)
+    skipped = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc" + path.read_bytes()
+    assert largest_size(io.BytesIO(skipped * 2), "") >= 16 << 20
+    for damaged in (path.read_bytes()[:-3], skipped[:6], path.read_bytes() + b"junk!"):
+        with pytest.raises(DataError, match="the compressed file is damaged or cut short"):
+            largest_size(io.BytesIO(damaged), "")
 
 
 def test_names_that_lie_are_refused(tmp_path):

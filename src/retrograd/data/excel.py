@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from retrograd.data.excel_corner import Corner
 from retrograd.data.frames import first_line, memory_of_machine, table_of
 from retrograd.data.suggesting import suggestion
 from retrograd.data.table import Table
@@ -14,6 +15,7 @@ from retrograd.tensor.errors import DataError, InputError
 
 _EXPANSION = 200  # times its size
 _SMALL = 64 << 20
+_CELL = 64  # bytes of memory for a cell, however empty
 _MIDNIGHT = " 00:00:00"  # such cells are days
 
 
@@ -75,19 +77,26 @@ def _chosen(sheet: str, names: list[str], asked: str) -> str:
 def _check_expansion(path: Path, asked: str) -> None:
     """Refuse a workbook whose parts, which are packed, expand to more than it may.
 
-    They are expanded once for counting: what an archive says of its own sizes may be a lie.
+    They are expanded once for counting: what an archive says of its own sizes may be a lie.  So
+    may one cell: at the far corner of a sheet it makes all cells before it take memory.
     """
     limit = min(max(_SMALL, _EXPANSION * path.stat().st_size), memory_of_machine())
     try:
         with zipfile.ZipFile(path) as archive:
             total = 0
             for part in archive.infolist():
+                corner = Corner()
                 with archive.open(part) as content:
                     while piece := content.read(1 << 20):
                         total += len(piece)
                         if total > limit:
                             found = f"its parts expand to more than {limit:,} bytes"
                             raise DataError(asked, found, "save the sheet as CSV")
+                        corner = corner.after(piece)
+                corner = corner.after(b" " * 65)
+                if "worksheets/" in part.filename and corner.cells * _CELL > memory_of_machine():
+                    found = f"a sheet of {corner.rows:,} rows and {corner.columns:,} columns is too"
+                    raise DataError(asked, f"{found} large", "delete what stands far outside")
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise _damaged(error, asked) from None
     except Exception as error:  # zlib.error, and what else damaged archives bring forth

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from retrograd.data.frames import first_line, memory_of_machine
+from retrograd.data.zstd_size import largest_size
 from retrograd.tensor.errors import DataError
 
 _PIECE = 1 << 20
@@ -67,9 +68,13 @@ def as_utf8(file: BinaryIO, path: Path, compression: str, asked: str) -> Text:
         if not file.read(4).startswith(_MAGIC[compression]):
             found = f"it is not compressed as {compression} files are"
             raise DataError(asked, found, f"name it without {compression}")
+        limit = _limit(path)
+        if compression == ".zst" and largest_size(file, asked) > limit:
+            # polars, which expands it, may hold all of it at once: a bound must be known before.
+            raise _too_large(path, limit, asked)
         file.seek(0)
         pieces = _gunzipped(file) if compression == ".gz" else _unzstd(path)
-        file = _expanded(pieces, path, asked)
+        file = _expanded(pieces, path, limit, asked)
     start = file.read(16)
     file.seek(0)
     if not start:
@@ -94,18 +99,25 @@ def as_utf8(file: BinaryIO, path: Path, compression: str, asked: str) -> Text:
     return Text(decoded, (note,))
 
 
-def _expanded(pieces: Iterator[bytes], path: Path, asked: str) -> BinaryIO:
+def _limit(path: Path) -> int:
+    """Return the bytes that a compressed file may expand to."""
+    return min(max(_SMALL, _EXPANSION * path.stat().st_size), memory_of_machine() // 4)
+
+
+def _too_large(path: Path, limit: int, asked: str) -> DataError:
+    found = f"its {path.stat().st_size:,} bytes expand to more than {limit:,}"
+    return DataError(asked, found, "unpack it yourself if you trust it")
+
+
+def _expanded(pieces: Iterator[bytes], path: Path, limit: int, asked: str) -> BinaryIO:
     """Return what a compressed file expands to, in a temporary file."""
-    size = path.stat().st_size
-    limit = min(max(_SMALL, _EXPANSION * size), memory_of_machine())
     target = tempfile.TemporaryFile()  # noqa: SIM115  # it is returned
     written = 0
     try:
         for piece in pieces:
             written += len(piece)
             if written > limit:
-                found = f"its {size:,} bytes expand to more than {limit:,}"
-                raise DataError(asked, found, "unpack it yourself if you trust it")
+                raise _too_large(path, limit, asked)
             target.write(piece)
     except BaseException as error:
         target.close()
