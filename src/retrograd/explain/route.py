@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from retrograd import nn
+from retrograd.explain import members
 from retrograd.explain.capture import Pass, Visit
 from retrograd.explain.layers import is_elementwise, position, weighted
 from retrograd.explain.seen import Seen
@@ -116,7 +117,12 @@ def _same_or_strongest(seen: Seen, visit: Visit, unit: int) -> int:
     return int(np.argmax(felt)) if width else 0
 
 
-BACK: Mapping[type, Callable[[Seen, Visit, int], int]] = {nn.Linear: strongest_input}
+BACK: Mapping[type, Callable[[Seen, Visit, int], int]] = {
+    nn.Linear: strongest_input,
+    nn.PiecewiseLinear: members.pieces_input,
+    nn.Members: members.members_input,
+    nn.MemberLinear: members.head_input,
+}
 """How to go from a unit to the input of its layer that matters most; others keep the place."""
 
 

@@ -28,7 +28,7 @@ from retrograd.explain.walk import backward, forward
 from retrograd.explain.weights import Weight, read_weight, weight_formulas
 from retrograd.optim import Optimizer
 from retrograd.tensor.errors import InputError
-from retrograd.tensor.tensor import Tensor
+from retrograd.tensor.tensor import Tensor, from_array
 from retrograd.train.state import TrainState
 
 
@@ -235,7 +235,12 @@ def _target(seen: Seen) -> str:
 
 def _prediction(seen: Seen) -> str:
     """Return what the network answers: a class where targets are classes, else its numbers."""
-    values = seen.of_row(seen.captured.predictions)
+    predictions = seen.captured.predictions
+    if predictions.ndim == 3:  # each member's own, of which an ensemble answers with the mean
+        wide = from_array(np.asarray(predictions[seen.place : seen.place + 1], np.float64))
+        values = nn.Average()(wide).numpy()[0]
+    else:
+        values = seen.of_row(predictions)
     if np.asarray(seen.captured.batch.targets).dtype.kind in "iu" and len(values) > 1:
         return seen.class_name(int(np.argmax(values)))
     return ", ".join(short(float(value)) for value in values[:6])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrograd import nn
-from retrograd.explain import generic, layers, norms
+from retrograd.explain import generic, layers, members, norms
 from retrograd.explain.capture import Visit
 from retrograd.explain.layers import Template
 from retrograd.explain.record import Formula
@@ -21,6 +21,10 @@ FORWARD: Mapping[type, Template] = {
     nn.Residual: layers.residual_forward,
     nn.BatchNorm: norms.batch_forward,
     nn.LayerNorm: norms.layer_forward,
+    nn.PiecewiseLinear: members.pieces_forward,
+    nn.Members: members.members_forward,
+    nn.MemberLinear: members.head_forward,
+    nn.Average: layers.nothing,
 }
 """What a unit of a layer is, by the layer's class; activations are in `layers.CURVES`."""
 
