@@ -261,6 +261,14 @@ def test_folders_with_partitions_and_differing_files(tmp_path):
         read_table(tmp_path)
 
 
+def test_dates_that_no_calendar_has_are_refused(capfd):
+    for number, kind in [(2**31 - 1, polars.Date), (2**62, polars.Datetime("ms"))]:
+        days = polars.Series([number, 0], dtype=polars.Int64).cast(kind)
+        with pytest.raises(DataError, match="column 'a': a date lies outside of what calendars"):
+            read_table(polars.DataFrame({"a": days, "b": [1, 2]}))
+    assert capfd.readouterr().err == ""
+
+
 def test_damaged_arrow_is_refused(tmp_path):
     path = tmp_path / "a.arrow"
     polars.DataFrame({"a": list(range(300)), "b": ["x", "yy"] * 150}).write_ipc(path)

@@ -162,7 +162,12 @@ def column_of_series(series: Any, asked: str, spelling: str = "") -> Column:
 
     kind = series.dtype
     if kind.is_temporal():
-        return _of_moments(series)
+        try:
+            with _without_panic_reports():
+                return _of_moments(series)
+        except (pl.exceptions.PanicException, pl.exceptions.PolarsError) as error:
+            found = f"a date lies outside of what calendars hold ({first_line(error)})"
+            raise DataError(asked, found, "correct or empty the cell") from None
     if kind == pl.Boolean:
         codes = series.cast(pl.Int32).fill_null(-1).to_numpy().astype(np.int32)
         return TextColumn(codes, as_levels(["false", "true"]))
