@@ -187,7 +187,7 @@ def _report(
     targets = target_values(table, model.schema)
     outputs = finite_outputs(model.net, inputs, f"testing on {table.name!r}")
     measure, estimates, comparisons = judged(model, targets, outputs, rivals)
-    notes = model.preprocessor.notes(table)
+    notes = table.notes + model.preprocessor.notes(table)
     if openings is not None and openings > 1:
         notes = (
             f"these test rows were opened {openings} times: what was chosen by looking at them "

@@ -92,7 +92,7 @@ def predict_table(
     `finite_outputs` does.
     """
     outputs = finite_outputs(net, preprocessor.transform(table), f"predicting {table.name!r}")
-    notes = preprocessor.notes(table)
+    notes = table.notes + preprocessor.notes(table)
     if not schema.task.is_classification:
         amounts = preprocessor.inverse_target(outputs[:, 0])
         return Predictions(schema.target, amounts, None, (), notes)
