@@ -1,5 +1,6 @@
 """The schema as a table on the terminal, and as a file that corrects it."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,28 @@ def test_a_schema_is_saved_corrected_and_given_back(
     assert "--save-schema 2.toml: it exists already" in capsys.readouterr().err
     assert main(["train", "--resume", "runs/flats-1", "--schema", "schema.toml"]) == 2
     assert "a run goes on with its own schema" in capsys.readouterr().err
+
+
+def test_a_query_is_a_source_like_any_other(
+    flats: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect("shop.db") as database:
+        database.execute("create table orders (size real, city text, sold text)")
+        rows = [(i * 7 % 31 + 0.5, f"caf{i % 3}", "yes" if i % 2 else "no") for i in range(80)]
+        database.executemany("insert into orders values (?, ?, ?)", rows)
+    database.close()
+    source = "shop.db#select city, size, sold from orders where size > 1"
+    assert main(["train", source, "sold", "--epochs", "1", "--hidden", "2"]) == 0
+    (flats / "elsewhere").mkdir()
+    monkeypatch.chdir(flats / "elsewhere")
+    capsys.readouterr()
+    assert main(["test", "../runs/shop-1"]) == 0
+    assert main(["predict", "../runs/shop-1", "../shop.db#select city, size from orders"]) == 0
+    assert main(["train", "--resume", "../runs/shop-1", "--epochs", "2"]) == 0
+    Path("later.csv").write_bytes("city,size\ncafé,1\n".encode("cp1252"))
+    capsys.readouterr()
+    assert main(["predict", "../runs/shop-1", "later.csv"]) == 0
+    assert "note: the file is not UTF-8: it was read as Windows-1252" in capsys.readouterr().err
 
 
 def test_a_password_is_written_nowhere(flats: Path, capsys: pytest.CaptureFixture[str]) -> None:
