@@ -33,6 +33,7 @@ def every_layer() -> nn.Sequential:
             nn.Members.init(2, 3, key=KEY),
             nn.MemberLinear.init(KEY, 3, 2, 2),
             nn.Average(),
+            nn.Temperature(1.5),
         )
     )
 

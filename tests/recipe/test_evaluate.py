@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tests.recipe.conftest import OPTIONS, columns, write_csv
 
-from retrograd.data import Table, read_table
-from retrograd.recipe.baselines import linear_baseline, trivial_baseline
+from retrograd.data import Table, fit_preprocessor, infer_schema, read_table
+from retrograd.recipe.baselines import boosted_baseline, linear_baseline, trivial_baseline
 from retrograd.recipe.config import configure
 from retrograd.recipe.evaluate import Evaluation, evaluate_model, evaluate_run
 from retrograd.recipe.intervals import Estimate
@@ -57,6 +57,47 @@ def test_the_linear_baseline_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(baselines, "_MOST_ROWS", 20)
     assert "ridge on 20 rows" in linear_baseline(amounts(60), amounts().inputs, ()).description
+
+
+def test_the_boosted_baseline_takes_columns_as_they_are() -> None:
+    draw = np.random.default_rng(0)
+    colour = draw.choice(["red", "green", "blue"], 400)
+    size = np.where(draw.random(400) < 0.2, np.nan, draw.normal(size=400))
+    day = np.datetime64("2024-01-01") + draw.integers(0, 90, 400)
+    month = day.astype("datetime64[M]").astype(int) % 12
+    for target in (np.where((colour == "red") ^ (size > 0), "yes", "no").tolist(),
+                   np.nan_to_num(size) * 2.5 + month * 10):  # fmt: skip
+        table = read_table({"colour": colour.tolist(), "size": size, "day": day, "y": target})
+        preprocessor = fit_preprocessor(table, infer_schema(table, "y"), np.arange(300))
+        new = table.take(np.arange(300, 400))
+        found = boosted_baseline(table, np.arange(300), new, preprocessor)
+        assert found.description == "gradient-boosted trees on 300 rows"
+        truth = preprocessor.transform_target(new)
+        if truth.dtype.kind == "i":
+            assert (found.predicted.argmax(axis=1) == truth).mean() > 0.95
+        else:
+            assert np.corrcoef(found.predicted[:, 0], truth)[0, 1] > 0.98
+    unseen = read_table({"colour": ["pink"], "size": [1.0], "day": ["2024-01-05"]})
+    assert np.isfinite(
+        boosted_baseline(table, np.arange(300), unseen, preprocessor).predicted
+    ).all()
+
+
+def test_stated_costs_are_what_is_judged(tmp_path: Path) -> None:
+    table = read_table(columns())
+    config = configure(target="sold", directory=str(tmp_path), costs={"yes": 6.0}, **OPTIONS)
+    outcome = run(config, table)
+    found = evaluate_run(outcome.directory, table)
+    assert found.measure == "cost_of_a_row"
+    test = table.take(read_split(outcome.directory)[0].test)
+    sold = np.array(columns()["sold"])[read_split(outcome.directory)[0].test]
+    said = outcome.model.predict(test).values
+    cost = np.where(said == sold, 0.0, np.where(sold == "yes", 6.0, 1.0))
+    assert found.estimate.value == pytest.approx(cost.mean())
+    assert found.estimates["accuracy"].value == (said == sold).mean()
+    trivial = found.comparisons[0]
+    assert trivial.estimate.value <= 1.0, "always yes, as its share times its cost is greater"
+    assert trivial.difference.value == pytest.approx(trivial.estimate.value - cost.mean())
 
 
 def test_the_ledger_counts_rows_and_not_runs(tmp_path: Path) -> None:
@@ -126,7 +167,11 @@ def test_a_run_is_judged_on_its_test_rows(outcome: Outcome, table: Table) -> Non
     assert found.rows == len(split.test)
     assert found.measure == "accuracy"
     assert set(found.estimates) == {"accuracy", "balanced_accuracy", "log_loss", "roc_auc"}
-    assert [c.name for c in found.comparisons] == ["trivial", "linear"]
+    assert [c.name for c in found.comparisons] == ["trivial", "linear", "boosted"]
+    assert found.comparisons[2].description == "gradient-boosted trees on 136 rows"
+    assert found.coverage is not None
+    assert found.coverage.low < 0.9
+    assert found.to_dict()["coverage"]["value"] == found.coverage.value
     assert found.beats_baselines == all(c.estimate.value < right.mean() for c in found.comparisons)
     again = opened(outcome)
     assert again.openings == (found.openings or 0) + 1

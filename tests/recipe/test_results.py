@@ -21,6 +21,7 @@ def copy(outcome: Outcome, tmp_path: Path) -> Path:
 
 
 def test_a_result_is_kept(copy: Path) -> None:
+    (copy / "test.json").unlink(missing_ok=True)
     assert read_result(copy) is None
     evaluation = evaluate_run(copy)
     kept = read_result(copy)
@@ -49,7 +50,7 @@ def test_validation_rows_are_judged_beside_baselines(outcome: Outcome) -> None:
     prepared = outcome.prepared
     found = evaluate_validation(outcome.model, prepared.table, prepared.split)
     assert (found.rows, found.openings) == (24, None)
-    assert [c.name for c in found.comparisons] == ["trivial", "linear"]
+    assert [c.name for c in found.comparisons] == ["trivial", "linear", "boosted"]
     assert found.estimate.value == pytest.approx(outcome.model.metrics["accuracy"])
     assert "flatters the network" in found.notes[0]
 

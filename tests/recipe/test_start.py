@@ -120,7 +120,8 @@ def test_an_imported_network_is_trained_further(
     assert main(["train", str(tmp_path / "shop.csv"), *arguments, str(tmp_path / "runs")]) == 0
     assert "5 → 4 → 2, relu" in capsys.readouterr().err
     model = load_model(tmp_path / "runs" / "shop-1" / "model.retro")
-    assert [type(layer) for layer in model.net.layers if layer is not nn.relu] == [nn.Linear] * 2
+    kinds = [type(layer) for layer in model.net.layers if layer is not nn.relu]
+    assert kinds == [nn.Linear, nn.Linear, nn.Temperature]
     assert model.schema.target == "bought"
     start = prepare(configure(**START | {"target": "bought", "source": str(tmp_path / "shop.csv"),
                                          "init": str(tmp_path / "net.retro")}))  # fmt: skip

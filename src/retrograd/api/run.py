@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +52,18 @@ class Run:
         names = [name for name in rows[0] if name != "step"] if rows else []
         return {name: [row.get(name, float("nan")) for row in rows] for name in names}
 
-    def predict(self, table: Any) -> Predictions:
-        """Return predictions for a table, or whatever `read_table` reads, or a row as a dict."""
-        return self.model.predict(table)
+    def predict(
+        self,
+        table: Any,
+        *,
+        coverage: float | None = None,
+        costs: Mapping[str, float] | None = None,
+    ) -> Predictions:
+        """Return predictions for a table, or whatever `read_table` reads, or a row as a dict.
+
+        ``coverage`` and ``costs`` are those of `Model.predict`.
+        """
+        return self.model.predict(table, coverage=coverage, costs=costs)
 
     def predict_proba(self, table: Any) -> npt.NDArray[np.float64]:
         """Return probabilities (rows, classes), in the order of ``model.schema.classes``.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from retrograd.cli.options import class_cost
 from retrograd.cli.output import Output
 from retrograd.cli.runs import open_either
 from retrograd.cli.writing import require_writable
@@ -24,6 +25,10 @@ def predict(
     table: str,
     /,
     *,
+    coverage: Annotated[float | None, Parameter(show_default=False)] = None,
+    costs: Annotated[
+        list[str] | None, Parameter(name="--cost", negative="", show_default=False)
+    ] = None,
     to: Path | None = None,
     replace: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     output: Output = _OUTPUT,
@@ -33,13 +38,16 @@ def predict(
     Args:
         run: A run directory, or a model.retro file.
         table: A file or database like those of train, with its columns; others are not used.
+        coverage: Also give intervals or sets that hold the truth this often: 0.9.
+        costs: Cost of taking a row of this class for another, CLASS=5. [those of training]
         to: Write the predictions into this .csv file instead of printing them.
         replace: Write the file even if there is one of this name.
         output: How to print it.
     """
     if to is not None:
         require_writable(to, "--to", may_replace=replace)
-    predictions = open_either(run).predict(table)
+    stated = None if costs is None else dict(map(class_cost, costs))
+    predictions = open_either(run).predict(table, coverage=coverage, costs=stated)
     for note in predictions.notes:
         output.wrap(f"note: {note}", indent=6)
     columns = predictions.to_columns()

@@ -52,6 +52,11 @@ def report_lines(evaluation: Evaluation) -> list[str]:
         for name, e in evaluation.estimates.items()
     ]
     lines += table(rows, [evaluation.target[:24], "estimate", "95 % interval"])
+    if evaluation.coverage is not None:
+        made = "intervals" if "r2" in evaluation.estimates else "sets of classes"
+        lines += ["", *textwrap.wrap(
+            f"{made} made for 90 % of new rows (predict --coverage 0.9) hold the truth in "
+            f"{evaluation.coverage} of these", width())]  # fmt: skip
     if evaluation.comparisons:
         word = evaluation.measure.replace("_", " ")
         better = "the network is better by"

@@ -67,3 +67,4 @@ from retrograd.nn.parameters import describe as describe
 from retrograd.nn.parameters import parameters as parameters
 from retrograd.nn.parameters import statistics as statistics
 from retrograd.nn.pieces import PiecewiseLinear as PiecewiseLinear
+from retrograd.nn.temperature import Temperature as Temperature

@@ -57,6 +57,7 @@ _KINDS: Final = (
     _Kind("members", nn.Members, (("scale", 2), ("shift", 2))),
     _Kind("member_linear", nn.MemberLinear, (("weight", 3), ("bias", 2))),
     _Kind("average", nn.Average),
+    _Kind("temperature", nn.Temperature, settings=("temperature",)),
     _Kind("residual", nn.Residual, inner="inner"),
     _Kind("sequential", nn.Sequential, inner="layers"),
 )

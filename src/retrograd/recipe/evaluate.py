@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data import Split, Table, read_table, target_values
-from retrograd.recipe.baselines import Baseline, linear_baseline, trivial_baseline
-from retrograd.recipe.config import Config
-from retrograd.recipe.intervals import (
-    Estimate,
-    area,
-    bootstrap,
-    mean_share,
-    paired_difference,
-    wilson,
+from retrograd.data.columns import Rows
+from retrograd.recipe.baselines import (
+    Baseline,
+    boosted_baseline,
+    linear_baseline,
+    trivial_baseline,
 )
+from retrograd.recipe.config import Config
+from retrograd.recipe.intervals import Estimate
+from retrograd.recipe.judging import held_share, judge_amounts, judge_classes
 from retrograd.recipe.ledger import record_opening
 from retrograd.recipe.model import Model, load_model
-from retrograd.recipe.predictions import class_probabilities, finite_outputs
+from retrograd.recipe.predictions import finite_outputs
 from retrograd.recipe.prepare import part_of, read_source
 from retrograd.recipe.results import keep_result
 from retrograd.recipe.run import read_split, require_same_data
@@ -32,13 +32,6 @@ from retrograd.recipe.verdict import Comparison, judge
 from retrograd.tensor.errors import DataError, FileFormatError
 from retrograd.tensor.types import Array
 from retrograd.train.directory import RunPaths
-from retrograd.train.metrics import (
-    log_loss,
-    mean_absolute_error,
-    r2,
-    roc_auc,
-    root_mean_squared_error,
-)
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +43,7 @@ class Evaluation:
     measure: the one that it is judged by: accuracy of classes, root mean squared error of amounts.
     estimates: every measure with its 95 % interval.  comparisons: one a baseline; none where there
     is no training part to fit them on.  openings: how often these rows have been looked at.
+    coverage: how often the truth was in intervals or sets made for 90 %; None without them.
     """
 
     target: str
@@ -60,6 +54,7 @@ class Evaluation:
     verdict: str
     openings: int | None = None
     notes: tuple[str, ...] = ()
+    coverage: Estimate | None = None
 
     @property
     def estimate(self) -> Estimate:
@@ -91,6 +86,7 @@ class Evaluation:
             "beats_baselines": self.beats_baselines if self.comparisons else None,
             "verdict": self.verdict,
             "openings": self.openings,
+            "coverage": None if self.coverage is None else _plain(self.coverage),
             "notes": list(self.notes),
         }
 
@@ -119,12 +115,9 @@ def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluatio
     _require_own_model(model, config, record["data_digest"], asked)
     ledger = root.resolve().parent / "ledger.jsonl"
     test = table.take(split.test)
-    train = part_of(table, model.preprocessor, split.train)
     inputs = model.preprocessor.transform(test)
-    rivals = [
-        trivial_baseline(train, inputs, model.schema.classes),
-        linear_baseline(train, inputs, model.schema.classes),
-    ]
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    rivals = _rivals(model, table, seen, test, inputs)
     openings = record_opening(ledger, record["test_digest"], root.resolve().name, len(split.test))
     evaluation = _report(model, test, inputs, rivals, openings)
     keep_result(root, evaluation.to_dict())
@@ -145,14 +138,22 @@ def evaluate_validation(model: Model, table: Table, split: Split) -> Evaluation:
         )
     rows = table.take(split.validation)
     inputs = model.preprocessor.transform(rows)
-    train = part_of(table, model.preprocessor, split.train)
-    rivals = [
-        trivial_baseline(train, inputs, model.schema.classes),
-        linear_baseline(train, inputs, model.schema.classes),
-    ]
+    rivals = _rivals(model, table, split.train, rows, inputs)
     found = _report(model, rows, inputs, rivals, None)
     note = "training chose its best epoch on these rows, which flatters the network a little"
     return replace(found, notes=(note, *found.notes))
+
+
+def _rivals(
+    model: Model, table: Table, known: Rows, tested: Table, inputs: Array
+) -> list[Baseline]:
+    """Return the baselines, fitted on the known rows of a table and asked about others."""
+    train, classes = part_of(table, model.preprocessor, known), model.schema.classes
+    return [
+        trivial_baseline(train, inputs, classes),
+        linear_baseline(train, inputs, classes),
+        boosted_baseline(table, known, tested, model.preprocessor),
+    ]
 
 
 def _require_own_model(model: Model, config: Config, data_digest: str, asked: str) -> None:
@@ -160,7 +161,17 @@ def _require_own_model(model: Model, config: Config, data_digest: str, asked: st
 
     Seed, data and shares make the split; a path may differ, since directories can move.
     """
-    parts = ("validation", "test", "stratify", "target")
+    parts = (
+        "validation",
+        "test",
+        "stratify",
+        "target",
+        "group",
+        "time_column",
+        "part_column",
+        "folds",
+        "fold",
+    )
     own = [model.config.seed, *(getattr(model.config.data, part) for part in parts)]
     wanted = [config.seed, *(getattr(config.data, part) for part in parts)]
     if (model.data_digest, own) != (data_digest, wanted):
@@ -182,7 +193,7 @@ def evaluate_model(model: Model, table: Any) -> Evaluation:
 def _report(
     model: Model, table: Table, inputs: Array, rivals: list[Baseline], openings: int | None
 ) -> Evaluation:
-    judged = _classes if model.schema.classes else _amounts
+    judged = judge_classes if model.schema.classes else judge_amounts
     model.preprocessor.transform_target(table)  # refuses rows without a usable label
     targets = target_values(table, model.schema)
     outputs = finite_outputs(model.net, inputs, f"testing on {table.name!r}")
@@ -203,51 +214,5 @@ def _report(
         verdict=judge(measure, estimates[measure], comparisons),
         openings=openings,
         notes=notes,
+        coverage=held_share(model, targets, outputs),
     )
-
-
-Judged = tuple[str, dict[str, Estimate], tuple[Comparison, ...]]
-
-
-def _classes(model: Model, targets: Array, outputs: Array, rivals: list[Baseline]) -> Judged:
-    """Return the measures of a classifier, and how it compares in accuracy."""
-    probabilities = class_probabilities(outputs)
-    right = outputs.argmax(axis=1) == targets
-    by_class = [right[targets == label] for label in np.unique(targets)]
-    estimates = {
-        "accuracy": wilson(int(right.sum()), len(right)),
-        "balanced_accuracy": mean_share([(int(part.sum()), len(part)) for part in by_class]),
-        "log_loss": bootstrap(log_loss, [probabilities, targets]),
-    }
-    if len(model.schema.classes) == 2:
-        positives = int((targets == 1).sum())
-        score = roc_auc(probabilities[:, 1], targets)
-        estimates["roc_auc"] = area(score, positives, len(targets) - positives)
-    comparisons = []
-    for rival in rivals:
-        theirs = rival.predicted.argmax(axis=1) == targets
-        gained, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
-        difference = paired_difference(gained, lost, len(right))
-        share = wilson(int(theirs.sum()), len(theirs))
-        comparisons.append(Comparison(rival.name, rival.description, share, difference))
-    return "accuracy", estimates, tuple(comparisons)
-
-
-def _amounts(model: Model, targets: Array, outputs: Array, rivals: list[Baseline]) -> Judged:
-    """Return the measures of a regression in the target's unit, and how its error compares."""
-    found = model.preprocessor.inverse_target(outputs[:, 0])
-    estimates = {
-        "root_mean_squared_error": bootstrap(root_mean_squared_error, [found, targets]),
-        "mean_absolute_error": bootstrap(mean_absolute_error, [found, targets]),
-        "r2": bootstrap(r2, [found, targets]),
-    }
-    comparisons = []
-    for rival in rivals:
-        theirs = model.preprocessor.inverse_target(rival.predicted[:, 0])
-        difference = bootstrap(
-            lambda a, b, y: root_mean_squared_error(b, y) - root_mean_squared_error(a, y),
-            [found, theirs, targets],
-        )
-        error = bootstrap(root_mean_squared_error, [theirs, targets])
-        comparisons.append(Comparison(rival.name, rival.description, error, difference))
-    return "root_mean_squared_error", estimates, tuple(comparisons)

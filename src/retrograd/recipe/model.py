@@ -14,7 +14,9 @@ import retrograd
 from retrograd.data import Preprocessor, Schema, read_table
 from retrograd.recipe.architecture import decode, encode
 from retrograd.recipe.config import Config
+from retrograd.recipe.conformal import Conformal, with_coverage
 from retrograd.recipe.predictions import Predictions, predict_table
+from retrograd.recipe.threshold import with_costs
 from retrograd.recipe.toml import from_plain, to_plain
 from retrograd.tensor.errors import FileFormatError, InputError, RetrogradError
 from retrograd.tensor.tensor import from_array
@@ -25,7 +27,7 @@ from retrograd.train.sealed import Kind, parse, seal, unseal
 from retrograd.tree import leaves
 
 KIND: Final = Kind("retrograd-model", 1, "model")
-KNOWN: Final = frozenset[str]()
+KNOWN: Final = frozenset({"costs"})
 """What a record may name in "requires": optional records without which predictions would differ."""
 
 
@@ -35,6 +37,7 @@ class Model:
 
     metrics: those of the validation part.  data_digest: of all rows it was made from.
     version: of the program that made it.  parts: how many rows were in each part, where known.
+    conformal: how far off it was on validation rows, for intervals and sets.
     """
 
     net: Any
@@ -45,6 +48,7 @@ class Model:
     data_digest: str = ""
     version: str = retrograd.__version__
     parts: Mapping[str, int] = field(default_factory=dict)
+    conformal: Conformal | None = None
 
     def __repr__(self) -> str:
         """Return it in one line, without its numbers."""
@@ -56,15 +60,28 @@ class Model:
         """Number of trained numbers and running statistics."""
         return sum(x.size for x in leaves(self.net).values())
 
-    def predict(self, table: Any) -> Predictions:
+    def predict(
+        self,
+        table: Any,
+        *,
+        coverage: float | None = None,
+        costs: Mapping[str, float] | None = None,
+    ) -> Predictions:
         """Return the predictions for a table, or whatever `read_table` reads, or a row as a dict.
 
-        Raises DataError for columns that are missing or not what they were in training.
+        With a ``coverage`` such as 0.9, each has an interval or a set of classes that holds the
+        truth as often. ``costs`` (by default those of training) decide between classes.
+
+        Raises DataError for columns that are missing or not what they were in training, InputError
+        for a coverage or costs that cannot be.
         """
         if isinstance(table, Mapping) and table and all(map(_is_cell, table.values())):
             table = {name: [cell] for name, cell in table.items()}
         read = read_table(table, spellings=self.schema.spellings)
-        return predict_table(self.net, self.schema, self.preprocessor, read)
+        found = predict_table(self.net, self.schema, self.preprocessor, read)
+        costs = self.config.data.costs if costs is None else costs
+        found = with_costs(found, costs) if costs else found
+        return found if coverage is None else with_coverage(found, self.conformal, coverage)
 
 
 def _is_cell(value: object) -> bool:
@@ -91,6 +108,8 @@ def pack(model: Model) -> bytes:
         "data_digest": model.data_digest,
         "version": model.version,
         **({"parts": dict(model.parts)} if model.parts else {}),
+        **({"conformal": model.conformal.to_json()} if model.conformal else {}),
+        **({"requires": ["costs"]} if model.config.data.costs else {}),
     }
     arrays = {name: x.numpy() for name, x in leaves(model.net).items()}
     return seal(KIND, arrays, json.dumps(record))
@@ -141,6 +160,7 @@ def _from_record(record: Any, arrays: Mapping[str, Array], asked: str) -> Model:
         data_digest=_text(record["data_digest"]),
         version=_text(record["version"]),
         parts={str(name): int(count) for name, count in record.get("parts", {}).items()},
+        conformal=Conformal.from_json(record["conformal"]) if "conformal" in record else None,
     )
 
 

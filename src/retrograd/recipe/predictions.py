@@ -27,6 +27,7 @@ class Predictions:
     values (rows,): the likeliest label as text, or the amount (float64) in the target's unit.
     probabilities (rows, classes) float64, in the order of `classes`; None for amounts.
     notes: sentences about cells and columns that training did not know.
+    lower, upper (rows,) and sets (rows, classes): where a coverage was asked for.
     """
 
     target: str
@@ -34,6 +35,9 @@ class Predictions:
     probabilities: Floats | None
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    lower: Floats | None = None
+    upper: Floats | None = None
+    sets: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -54,6 +58,14 @@ class Predictions:
         if self.probabilities is not None:
             for name, column in zip(self.classes, self.probabilities.T, strict=True):
                 columns[f"probability of {name}"] = column.tolist()
+        if self.lower is not None and self.upper is not None:
+            columns[f"{self.target} lower"] = self.lower.tolist()
+            columns[f"{self.target} upper"] = self.upper.tolist()
+        if self.sets is not None:
+            columns[f"{self.target} set"] = [
+                " | ".join(name for name, has in zip(self.classes, row, strict=True) if has)
+                for row in self.sets.tolist()
+            ]
         return columns
 
 

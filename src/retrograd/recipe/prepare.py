@@ -32,6 +32,7 @@ from retrograd.data.finding import Finding
 from retrograd.recipe.config import Config, DataConfig, bytes_of
 from retrograd.recipe.footprint import Footprint, planned, require_limit, state_bytes
 from retrograd.recipe.start import start_of
+from retrograd.recipe.threshold import cost_vector
 from retrograd.recipe.training import Job, Part, make_job
 from retrograd.tensor.errors import InputError
 from retrograd.train.state import count_parameters
@@ -89,6 +90,8 @@ def prepare(
     data = config.data
     kinds = _not_features(data) | data.kinds
     schema = schema or infer_schema(table, data.target, task=data.task, kinds=kinds)
+    if data.costs:
+        cost_vector(data.costs, schema.classes)
     start = start_of(config, table, schema)
     if start is not None:
         config, schema = start.config, start.schema

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from retrograd.data import Schema, Split, Table, row_hashes, rows_digest
+from retrograd.recipe.calibration import calibrated, conformal_on
 from retrograd.recipe.config import Config, configure, option_homes
 from retrograd.recipe.cost import Clocks, record_cost
 from retrograd.recipe.model import Model, save_model
@@ -186,14 +187,17 @@ def _model(paths: RunPaths, prepared: Prepared, stopped: Stopped) -> Model:
     epochs = read_history(paths.root)
     at = stopped.best.epoch if stopped.best else stopped.epoch
     metrics = next((dict(row) for row in reversed(epochs) if row["epoch"] == at), {})
+    net, validation = trained_network(prepared.job, stopped.state), prepared.job.validation
+    net = calibrated(net, validation) if prepared.schema.classes else net
     return Model(
-        net=trained_network(prepared.job, stopped.state),
+        net=net,
         schema=prepared.schema,
         preprocessor=prepared.preprocessor,
         config=prepared.config,
         metrics=metrics,
         data_digest=prepared.data_digest,
         parts={name: len(getattr(prepared.split, name)) for name in PARTS},
+        conformal=conformal_on(net, validation, prepared.preprocessor),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 
 from retrograd.data import Preprocessor, Schema, Table, rows_digest
 from retrograd.data.schema import ColumnKind, ColumnSchema
+from retrograd.recipe.calibration import uncalibrated
 from retrograd.recipe.config import Config, NetworkConfig
 from retrograd.recipe.model import Model, unpack
 from retrograd.tensor.errors import DataError, InputError
@@ -64,7 +65,8 @@ def start_of(config: Config, table: Table, schema: Schema) -> Start | None:
     )
     place = os.path.abspath(path)
     settled = dataclasses.replace(model.config.network, init=place, init_digest=digest)
-    return Start(dataclasses.replace(config, network=settled), model.net, schema, preprocessor)
+    config, net = dataclasses.replace(config, network=settled), uncalibrated(model.net)
+    return Start(config, net, schema, preprocessor)
 
 
 def _require_open(network: NetworkConfig, asked: str) -> None:
