@@ -51,11 +51,17 @@ def import_(
         [
             f"wrote {to} ({model.parameters:,} numbers): {model.schema.target} from "
             f"{len(model.preprocessor.encodings)} columns, {of}",
-            f"computes what {file} computes: largest difference "
-            f"{imported.difference * 1e-5:.1g} (allowed: 1e-05)",
+            *_proof(file, imported.difference),
             f"next: retrograd predict {place} new.csv",
         ],
     )
+
+
+def _proof(file: Path, difference: float | None) -> list[str]:
+    if difference is None:
+        return []
+    words = f"largest difference {difference * 1e-5:.1g} (allowed: 1e-05)"
+    return [f"computes what {file} computes: {words}"]
 
 
 def _names(text: str | None) -> list[str] | None:

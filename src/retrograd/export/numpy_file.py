@@ -107,6 +107,9 @@ def _head(request: Request, weights: list[str]) -> list[str]:
     model, name = request.model, request.name
     columns = [encoding.column for encoding in model.preprocessor.encodings]
     module = Path(name).stem
+    importing = f"from {module} import predict"
+    if not module.isidentifier():
+        importing = f"predict = __import__({module!r}).predict"
     about = f"Predicts {model.schema.target!r} from {len(columns)} columns of a table."
     return [
         f'r"""{_plain(about)}',
@@ -115,7 +118,7 @@ def _head(request: Request, weights: list[str]) -> list[str]:
         "gives them to one layer after the other, and says what comes out.",
         "",
         f"    python {_plain(name)} rows.csv      prints predictions as CSV",
-        f"    from {_plain(module)} import predict      takes rows as dicts, None where missing",
+        f"    {_plain(importing)}      takes rows as dicts, None where missing",
         "",
         f"Written by retrograd {model.version}.",
         '"""',

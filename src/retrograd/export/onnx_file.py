@@ -22,7 +22,7 @@ from retrograd.export.onnx_columns import Input, add_features, cells_of, inputs_
 from retrograd.export.onnx_graph import IR_VERSION, ML_OPSET, OPSET, Graph, require_onnx
 from retrograd.export.onnx_ops import add_network
 from retrograd.export.onnx_whole import record_of
-from retrograd.export.program import FEATURES, Program, program_of
+from retrograd.export.program import FEATURES, program_of
 from retrograd.recipe.model import Model
 from retrograd.tensor.types import Array, DType
 
@@ -32,12 +32,13 @@ _TRIES: Final = 30
 def write(request: Request) -> Written:
     """Return the file of a model.  Raises InputError for what ONNX has no words for."""
     model = request.model
-    program = program_of(model.net, len(model.preprocessor.feature_names))
-    data = _model_of(model, program).SerializeToString(deterministic=True)
+    data = message_of(model).SerializeToString(deterministic=True)
     return Written({request.name: data}, spelling_notes(model))
 
 
-def _model_of(model: Model, program: Program) -> Any:
+def message_of(model: Model) -> Any:
+    """Return the message of a model's file; the same model gives the same one."""
+    program = program_of(model.net, len(model.preprocessor.feature_names))
     graph = Graph()
     inputs = inputs_of(graph, model.preprocessor)
     classes = model.preprocessor.classes
@@ -108,8 +109,10 @@ def _proto(
 
 def metadata_of(proto: Any) -> dict[str, str]:
     """Return the entries of a file's metadata that are ours, without their prefix."""
-    ours = (each for each in proto.metadata_props if each.key.startswith("retrograd."))
-    return {each.key.removeprefix("retrograd."): each.value for each in ours}
+    # Texts of a damaged file may come as bytes.
+    pairs = [(str(each.key), str(each.value)) for each in proto.metadata_props]
+    ours = ((key, value) for key, value in pairs if key.startswith("retrograd."))
+    return {key.removeprefix("retrograd."): value for key, value in ours}
 
 
 def run(path: Path, rows: Table) -> Answers:
@@ -162,9 +165,9 @@ def open_session(proto: Any) -> Any:
         evaluator = ReferenceEvaluator(proto)
         return lambda cells: evaluator.run(None, cells)
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
+    settings.log_severity_level = 4
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+        proto.SerializeToString(), settings, providers=["CPUExecutionProvider"], enable_fallback=0
     )
     return lambda cells: session.run(None, cells)

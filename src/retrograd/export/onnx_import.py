@@ -27,15 +27,24 @@ from retrograd.tensor.errors import InputError, RetrogradError
 TOLERANCE: Final = 1e-5
 """How far outputs on random rows may be from the file's own, in parts of the largest one."""
 _ROWS: Final = 64
+_BROKEN: Final = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+"""What may come of a stranger's file whose parts are each what they should be, but not together."""
 _ENDS: Final = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """What was read: a model, how it was verified, and sentences about what was assumed."""
+    """What was read: a model, and sentences about what was assumed.
+
+    difference: between the model and the file on rows, in parts of what is allowed; None where the
+    file is not run.
+    """
 
     model: Model
-    difference: float
+    difference: float | None
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +64,18 @@ def import_onnx(
     compute what its layers do, and InputError for names that do not fit it.
     """
     asked = f"importing {str(path)!r}"
-    proto = open_onnx(path, asked)
+    try:
+        return _imported(open_onnx(path, asked), (columns, classes, target), asked)
+    except RetrogradError:
+        raise
+    except _BROKEN:
+        refuse(asked, "what it holds does not fit together", "export or copy it again")
+
+
+def _imported(
+    proto: Any, names: tuple[Sequence[str] | None, Sequence[str] | None, str | None], asked: str
+) -> Imported:
+    columns, classes, target = names
     metadata = metadata_of(proto)
     if "model" in metadata:
         if columns or classes or target:
@@ -63,7 +83,8 @@ def import_onnx(
                 asked, "it says itself what its columns and classes are", "leave the names out"
             )
         model, difference = whole_model(proto, metadata, asked)
-        return Imported(model, difference)
+        is_older = difference is None
+        return Imported(model, difference, (f"version {model.version} wrote it",) * is_older)
     found = _Network(proto, asked)
     net = found.read()
     difference = found.verified(net)
@@ -181,10 +202,9 @@ class _Network:
         except Exception as error:  # a stranger's graph may fail in any way
             why = error.found if isinstance(error, RetrogradError) else "it cannot be evaluated"
             refuse(self.asked, why)
-        if own.shape != found.shape:
-            refuse(self.asked, f"it gives {list(own.shape)[1:]} for a row, and its layers do not")
+        is_alike = own.shape == found.shape
         room = TOLERANCE * max(float(np.abs(own).max(initial=0.0)), 1.0)
-        away = float(np.abs(own - found).max(initial=0.0)) / room
+        away = float(np.abs(own - found).max(initial=0.0)) / room if is_alike else np.inf
         if not away <= 1.0:
             refuse(self.asked, "its layers do not compute what it computes", "report this fault")
         return away

@@ -28,6 +28,11 @@ def tensor_of(array: Array) -> Tensor:
     return from_array(np.ascontiguousarray(array, dtype=np.float32))
 
 
+def is_row(array: Array, length: int) -> bool:
+    """Return whether an array is one number or a row of so many: others stretch what they meet."""
+    return array.ndim <= 2 and array.size in (1, length) and array.shape[-1:] in ((), (array.size,))
+
+
 class Reader:
     """A walk over a graph's nodes, collecting layers."""
 
@@ -103,7 +108,7 @@ class Reader:
 
     def is_wide(self, numbers: list[Array]) -> bool:
         """Return whether a constant has one number for each feature, or is one for all."""
-        return len(numbers) == 1 and numbers[0].size in (1, self.features)
+        return len(numbers) == 1 and is_row(numbers[0], self.features)
 
     def rate(self, node: Any, numbers: list[Array]) -> float:
         """Return the part of units that a dropout drops in training."""
@@ -123,7 +128,7 @@ class Reader:
         weight = np.asarray(weight, np.float64) * own.get("alpha", 1.0)
         bias = np.zeros(weight.shape[1]) if len(numbers) > 1 else None
         if bias is not None:
-            if numbers[1].size not in (1, weight.shape[1]):
+            if not is_row(numbers[1], weight.shape[1]):
                 self.refuse(f"{node.op_type} adds {numbers[1].size} numbers to {weight.shape[1]}")
             bias = bias + np.asarray(numbers[1], np.float64).reshape(-1) * own.get("beta", 1.0)
         if self.stretch is not None:
