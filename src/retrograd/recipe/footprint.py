@@ -88,10 +88,14 @@ def footprint(config: Config, size: Size, table_bytes: int = 0) -> Footprint:
     >>> footprint(choose(Config(), size, is_validated=True), size).parameters
     10756
     """
-    sizes = (size.features, *(config.network.hidden or ()), size.outputs)
+    network, members = config.network, config.network.members or 1
+    first = size.features + (network.pieces or 0) * size.numbers
+    sizes = (first, *(network.hidden or ()), size.outputs)
     numbers = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+    if members > 1:  # scales and shifts of each, and heads of their own
+        numbers += members * (2 * sum(sizes[1:-1]) + (sizes[-2] + 1) * sizes[-1])
     slots = _SLOTS.get(config.optimization.optimizer or "", 2)
-    batch = (config.optimization.batch_size or 1) * sum(sizes) * 4
+    batch = (config.optimization.batch_size or 1) * (first + members * sum(sizes[1:])) * 4
     data = size.rows * (size.features + 1)
     return Footprint(
         numbers * _NUMBER,

@@ -101,18 +101,18 @@ def is_rich_by_default(network: NetworkConfig, size: Size) -> bool:
     weak clues like pixels; and not where its layers are given: what is described is what is made.
 
     >>> is_rich_by_default(NetworkConfig(), Size(4000, 20, 2, numbers=12))
-    False
+    True
     """
-    return False and network.hidden is None and size.rows >= 500 and 1 <= size.numbers < 48
+    return network.hidden is None and size.rows >= 500 and 1 <= size.numbers < 48
 
 
 def default_pieces(size: Size) -> int:
     """Return into how many pieces a number is cut: fewer where there are many numbers.
 
     >>> default_pieces(Size(4000, 20, 2, numbers=12)), default_pieces(Size(4000, 40, 2, numbers=40))
-    (16, 6)
+    (21, 6)
     """
-    return max(2, min(16, 256 // max(size.numbers, 1)))
+    return max(2, min(32, 256 // max(size.numbers, 1)))
 
 
 def count_numbers(inputs: Array) -> int:
