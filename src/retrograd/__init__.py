@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from retrograd.api.front import load as load
     from retrograd.api.front import train as train
     from retrograd.api.run import Run as Run
+    from retrograd.api.tuning import tune as tune
     from retrograd.autodiff import grad as grad
     from retrograd.autodiff import hessian as hessian
     from retrograd.autodiff import hvp as hvp
@@ -71,6 +72,7 @@ _HOMES = {
     "sgd": "retrograd.optim.sgd",
     "tensor": "retrograd.tensor.tensor",
     "train": "retrograd.api.front",
+    "tune": "retrograd.api.tuning",
     "value_and_grad": "retrograd.autodiff",
     "vjp": "retrograd.autodiff",
 }

@@ -1,0 +1,182 @@
+"""The way of one call: begin or open a study, search with all processes, end it once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from retrograd.data import Table
+from retrograd.recipe.config import Config, configure
+from retrograd.recipe.prepare import run_name
+from retrograd.recipe.toml import to_toml
+from retrograd.tensor.errors import DataError, InputError
+from retrograd.train.lock import acquire
+from retrograd.tune.finish import Result, cut_short, finish
+from retrograd.tune.material import Material, make_material
+from retrograd.tune.search import search
+from retrograd.tune.space import Space, make_space, shown_options, values_of
+from retrograd.tune.start import largest_step, rate_range
+from retrograd.tune.study import (
+    Settings,
+    StudyHome,
+    clock_left,
+    create_home,
+    open_home,
+    write_settings,
+)
+from retrograd.tune.worker import start_workers
+
+DEFAULT_SECONDS = 600.0
+_POLL = 0.1
+ShouldStop = Callable[[], str | None]
+Listen = Callable[[Any], None]
+
+
+class Opened(NamedTuple):
+    """A study that this process works on, told before its search."""
+
+    home: StudyHome
+    material: Material
+    is_joined: bool
+
+
+def begin(
+    options: Mapping[str, Any], table: Table | None, *, studies: str, trials: int | None,
+    seconds: float | None, repeats: int = 5, config: Config | None = None,
+) -> tuple[Path, Material]:  # fmt: skip
+    """Make a study: prepare the data, look where to start, write what it is.
+
+    Nothing is written before all that is refused is refused. Raises InputError and DataError.
+    """
+    base = configure(config, **options)
+    _require_counts(trials, repeats)
+    if trials is None and seconds is None:
+        seconds = DEFAULT_SECONDS
+    material = make_material(base, table)
+    prepared = material.prepared
+    tested, bound = rate_range(prepared.job), largest_step(prepared.job)
+    space = make_space(options, prepared.config, prepared.job.size, tested.highest, bound)
+    starts = {"suggested_rate": tested.suggested, "highest_rate": tested.highest}
+    starts |= {"largest_stable_step": bound} if math.isfinite(bound) else {}
+    name = base.name or run_name(base.data.source)
+    data = prepared.config.data
+    settled = configure(base, **({"source": data.source} if data.source else {}))
+    settings = Settings(
+        config=to_toml(settled), name=name, digest=prepared.data_digest, space=space,
+        starts=starts, trials=trials, seconds=seconds, repeats=repeats,
+    )  # fmt: skip
+    root = create_home(studies, settings)
+    home = StudyHome(root, settings)
+    try:
+        _enqueue_starts(home, prepared.config, tested.suggested)
+    finally:
+        home.close()
+    write_settings(root, settings)
+    return root, material
+
+
+def _require_counts(trials: int | None, repeats: int) -> None:
+    for name, value in (("trials", trials), ("repeats", repeats)):
+        if value is not None and value < 1:
+            raise InputError(f"{name}={value}", "it is out of range", "give a number from 1")
+
+
+def _enqueue_starts(home: StudyHome, chosen: Config, suggested: float) -> None:
+    """Let the default wait first, then what the range test and the curvature suggest."""
+    space: Space = home.settings.space
+    names = {dial.name for dial in space.dials}
+    default = values_of(space, chosen)
+    starts: dict[str, dict[str, Any]] = {"default": default}
+    if "rate" in names:
+        starts["range test"] = default | {"rate": values_of(space, chosen, suggested)["rate"]}
+        if "optimizer" in names and "largest_stable_step" in home.settings.starts:
+            starts["curvature"] = default | {"rate": 1.0, "optimizer": "nesterov"}
+    limit = home.settings.trials or len(starts)
+    for place, (name, values) in enumerate(list(starts.items())[:limit]):
+        attrs: dict[str, Any] = {"start": name, "place": place}
+        if name == "default":
+            attrs["shown"] = shown_options(space, chosen)
+        home.study.enqueue_trial(values, user_attrs=attrs)
+
+
+def go_on(
+    root: Path, table: Table | None = None, *, material: Material | None = None,
+    trials: int | None = None, seconds: float | None = None, processes: int = 1,
+    directory: str = "runs", listen: Listen | None = None, should_stop: ShouldStop | None = None,
+) -> Result | None:  # fmt: skip
+    """Work on a study until its time or trials are spent, and end it.
+
+    None if another process ends it. Raises InputError for a directory without a study, DataError if
+    the data changed since it began.
+    """
+    tell, asks = listen or (lambda event: None), should_stop or (lambda: None)
+    _require_counts(trials, 1)
+    home = open_home(root)
+    try:
+        if processes < 1 or (processes > 1 and home.settings.base.data.source is None):
+            raise InputError(
+                f"processes={processes}",
+                "it is out of range, or the table is in memory, which other processes cannot read",
+                "give a file, or processes=1",
+            )
+        if trials is not None or seconds is not None:
+            home.with_limits(trials, seconds)
+        material = material or make_material(home.settings.base, table)
+        if material.prepared.data_digest != home.settings.digest:
+            found = "the data is not what it was when the study began"
+            raise DataError(f"going on with {str(root)!r}", found, "begin a new study")
+        return _work(home, material, table, processes, directory, tell, asks)
+    finally:
+        home.close()
+
+
+def _work(
+    home: StudyHome, material: Material, table: Table | None, processes: int, directory: str,
+    tell: Listen, asks: ShouldStop,
+) -> Result | None:  # fmt: skip
+    began, spent = time.monotonic(), home.spent()
+    tell(Opened(home, material, home.is_working()))
+    workers = start_workers(home.root, processes - 1) if processes > 1 else []
+    try:
+        word = search(home, material, tell, asks)
+        if word is None:
+            word = _wait(home, asks)
+    finally:
+        _end(workers)
+    if word is not None:
+        return cut_short(home, word)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.callback(os.close, acquire(home.root / "ending.lock"))
+        except InputError:
+            return None  # another process ends the study
+
+        def left() -> float:
+            return clock_left(home, began, spent)
+
+        return finish(home, material, table, left, tell, asks, directory)
+
+
+def _wait(home: StudyHome, asks: ShouldStop) -> str | None:
+    """Wait until no other process runs a trial; return a signal's word."""
+    while home.is_working():
+        if (word := asks()) is not None:
+            return word
+        time.sleep(_POLL)
+    return asks()
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Ask the workers to stop in order, and wait for them."""
+    for worker in workers:
+        if worker.poll() is None:
+            worker.terminate()
+    for worker in workers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(timeout=60)
