@@ -10,6 +10,7 @@ from typing import Any
 from retrograd.api.run import Run, open_run
 from retrograd.data import read_table, spellings_of
 from retrograd.recipe.config import Config, configure
+from retrograd.recipe.hub_folder import is_folder, load_folder
 from retrograd.recipe.model import Model, load_model
 from retrograd.recipe.prepare import Prepared
 from retrograd.recipe.run import run
@@ -53,9 +54,11 @@ def train(
 
 
 def load(path: str | os.PathLike[str]) -> Run | Model:
-    """Return the run of a directory, or the model of a file `model.retro`.
+    """Return the run of a directory, or the model of a file or of a directory in hub layout.
 
     Raises InputError in one sentence for a path that is neither, or a file that is damaged.
     """
     place = Path(path)
+    if is_folder(place):
+        return load_folder(place)
     return open_run(place) if place.is_dir() else load_model(place)

@@ -29,6 +29,8 @@ VERBS = {
         "runs/shop-1 --to shop.onnx",
     ),
     "import": ("Read a dense network from an ONNX file.", "net.onnx --to net.retro"),
+    "report": ("Write everything about a run on one page, to read, print or send.", "runs/shop-1"),
+    "show": ("Show what a network predicts, from what, how well, and its limits.", "runs/shop-1"),
     "explain": (
         "Show one row's forward pass, loss, backward pass and update in numbers.",
         "runs/digits-1 --row 17",

@@ -55,7 +55,8 @@ def _require_path(path: Path) -> None:
 def _require_model(directory: Path) -> None:
     from retrograd.tensor.errors import InputError
 
-    if (directory / "model.retro").exists():
+    # A run, or a directory in the layout of model hubs.
+    if any((directory / name).exists() for name in ("model.retro", "model.safetensors")):
         return
     asked = f"opening {str(directory)!r}"
     if (directory / "checkpoints").is_dir():

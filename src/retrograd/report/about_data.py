@@ -1,0 +1,89 @@
+"""The page's first part: the data, what was understood of it, and how its rows were parted."""
+
+from __future__ import annotations
+
+from retrograd.data import describe
+from retrograd.report.blocks import Block, Facts, Grid, Section, Words
+from retrograd.report.material import Material
+from retrograd.report.telling import share
+
+_MOST_COLUMNS = 200  # in the table of the schema
+
+
+def data_section(material: Material) -> Section:
+    """Return the schema as a table, with what its owner should know."""
+    schema, model = material.model.schema, material.model
+    reports = describe(schema, model.preprocessor)
+    rows = tuple(
+        (r.column, r.kind, f"{r.missing:,}", f"{r.values:,}" if r.values else "", r.encoding, r.why)
+        for r in reports[:_MOST_COLUMNS]
+    )
+    more = len(reports) - len(rows)
+    hidden = f" {more:,} columns more are not shown." if more else ""
+    blocks: list[Block] = [
+        Facts(
+            (
+                ("source", material.config.data.source or "a table in memory"),
+                ("rows", f"{schema.rows:,}"),
+                ("columns used", f"{len(schema.features)} of {len(schema.columns)}"),
+                ("features made of them", f"{len(model.preprocessor.feature_names):,}"),
+                ("predicts", f"{schema.target} ({schema.task.value})"),
+            )
+        ),
+        Grid(
+            ("column", "kind", "missing", "values", "what the network sees", "why"), rows,
+            "Every column as it was understood; statistics come from training rows only." + hidden,
+            frozenset({2, 3}),
+        ),
+    ]  # fmt: skip
+    if schema.notes:
+        blocks.append(Words(schema.notes))
+    return Section("data", "Data", tuple(blocks))
+
+
+_PURPOSES = {
+    "train": "the network learns from these",
+    "validation": "choose the best epoch, and are judged in this report",
+    "test": "sealed: opened by retrograd test only, and counted",
+}
+
+
+def split_section(material: Material) -> Section:
+    """Return the parts, and whether rows leak between them."""
+    sizes = {name: len(getattr(material.split, name)) for name in _PURPOSES}
+    total = max(1, sum(sizes.values()))
+    rows = tuple(
+        (name, f"{size:,}", share(size / total), _PURPOSES[name]) for name, size in sizes.items()
+    )
+    blocks: list[Block] = [
+        Grid(("part", "rows", "share", "what for"), rows, _how(material), frozenset({1, 2}))
+    ]
+    if material.audit is None:
+        overlaps = tuple(note for note in _notes(material) if "repeat" in note)
+        blocks.append(Words(overlaps or ("No audit of leaks between the parts was kept.",)))
+    elif material.audit:
+        blocks.append(Words(material.audit, "warning"))
+    else:
+        blocks.append(Words(("The audit found nothing that leaks from one part into another.",)))
+    return Section("split", "Split and audit", tuple(blocks))
+
+
+def _how(material: Material) -> str:
+    data, seed = material.config.data, material.config.seed
+    drawn = "every class in its share" if data.stratify else "at random"
+    return f"Split before every statistic, {drawn}, from seed {seed}."
+
+
+def _notes(material: Material) -> tuple[str, ...]:
+    from retrograd.data import duplicates_across
+
+    if material.table is None:
+        return ()
+    schema = material.model.schema
+    columns = [*(column.name for column in schema.features), schema.target]
+    found = duplicates_across(material.table, material.split, columns)
+    return tuple(
+        f"Rows that repeat others, {where}: {count:,}; their score says little of new rows."
+        for where, count in found.items()
+        if count and where != "test in validation"
+    )
