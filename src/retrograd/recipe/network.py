@@ -110,9 +110,9 @@ def default_pieces(size: Size) -> int:
     """Return into how many pieces a number is cut: fewer where there are many numbers.
 
     >>> default_pieces(Size(4000, 20, 2, numbers=12)), default_pieces(Size(4000, 40, 2, numbers=40))
-    (21, 6)
+    (16, 6)
     """
-    return max(2, min(32, 256 // max(size.numbers, 1)))
+    return max(2, min(16, 256 // max(size.numbers, 1)))
 
 
 def count_numbers(inputs: Array) -> int:
