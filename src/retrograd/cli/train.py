@@ -75,9 +75,43 @@ def train(
         else:
             from retrograd.recipe.run import run
 
-            outcome = run(_configured(config, given), listen=teller.hear, should_stop=stop)
+            settled = _configured(config, given)
+            if settled.data.folds is not None and settled.data.fold is None:
+                return _all_folds(settled, output, stop, saved)
+            outcome = run(settled, listen=teller.hear, should_stop=stop)
     tell_outcome(outcome, output, limits)
     return EXIT_CODES.get(outcome.stopped.reason, 0)
+
+
+def _all_folds(
+    config: Config, output: Output, stop: StopRequest, saved: Mapping[str, Path | None]
+) -> int:
+    """Train a network for each fold, and judge them together."""
+    from retrograd.cli.test import report_lines
+    from retrograd.recipe.folds import evaluate_folds, fold_configs
+    from retrograd.recipe.run import run
+    from retrograd.tensor.errors import InputError
+
+    if any(path is not None for path in saved.values()):
+        raise InputError(
+            "--folds with --save-config or --save-schema",
+            "each fold has its own",
+            "name one of them too: --fold 1",
+        )
+    homes: list[Path] = []
+    for each in fold_configs(config):
+        with _Teller(output, stop, saved, {}) as teller:
+            outcome = run(each, listen=teller.hear, should_stop=stop)
+        homes.append(outcome.directory)
+        if outcome.stopped.reason in EXIT_CODES:
+            tell_outcome(outcome, output, {})
+            return EXIT_CODES[outcome.stopped.reason]
+        output.talk(f"fold {each.data.fold} of {each.data.folds} done: {outcome.directory}")
+    evaluation = evaluate_folds(homes)
+    lines = [f"{len(homes)} folds, each judged by a network that had not seen it", ""]
+    record = evaluation.to_dict() | {"runs": [str(home) for home in homes]}
+    output.result(record, [*lines, *report_lines(evaluation)])
+    return 0
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def evaluate_run(directory: str | Path, table: Table | None = None) -> Evaluatio
     test = table.take(split.test)
     inputs = model.preprocessor.transform(test)
     seen = np.sort(np.concatenate([split.train, split.validation]))
-    rivals = _rivals(model, table, seen, test, inputs)
+    rivals = rivals_of(model, table, seen, test, inputs)
     openings = record_opening(ledger, record["test_digest"], root.resolve().name, len(split.test))
     evaluation = _report(model, test, inputs, rivals, openings)
     keep_result(root, evaluation.to_dict())
@@ -138,13 +138,13 @@ def evaluate_validation(model: Model, table: Table, split: Split) -> Evaluation:
         )
     rows = table.take(split.validation)
     inputs = model.preprocessor.transform(rows)
-    rivals = _rivals(model, table, split.train, rows, inputs)
+    rivals = rivals_of(model, table, split.train, rows, inputs)
     found = _report(model, rows, inputs, rivals, None)
     note = "training chose its best epoch on these rows, which flatters the network a little"
     return replace(found, notes=(note, *found.notes))
 
 
-def _rivals(
+def rivals_of(
     model: Model, table: Table, known: Rows, tested: Table, inputs: Array
 ) -> list[Baseline]:
     """Return the baselines, fitted on the known rows of a table and asked about others."""
