@@ -41,7 +41,8 @@ def test_every_verb_works_on_an_interrupted_and_resumed_run(
     assert main(["test", directory, "--json"]) == 0
     tested = json.loads(capsys.readouterr().out)
     assert tested["openings"] == 1
-    assert {baseline["name"] for baseline in tested["baselines"]} == {"trivial", "linear"}
+    names = {baseline["name"] for baseline in tested["baselines"]}
+    assert names == {"trivial", "linear", "boosted"}
     assert tested["verdict"]
 
     assert main(["check", directory, "--rows", "8", "--json"]) == 0

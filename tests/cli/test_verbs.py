@@ -140,7 +140,7 @@ def test_test_opens_counts_and_compares(capsys: pytest.CaptureFixture[str]) -> N
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
     for name in ("value", "low", "high"):
         assert f"{accuracy[name]:.4g}" in numbers(out)
-    assert {baseline["name"] for baseline in found["baselines"]} == {"trivial", "linear"}
+    assert {baseline["name"] for baseline in found["baselines"]} == {"trivial", "linear", "boosted"}
     wants = 0 if found["beats_baselines"] else 1
     assert main(["test", RUN, "--require-better"]) == wants
 

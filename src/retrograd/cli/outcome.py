@@ -29,6 +29,7 @@ def tell_outcome(outcome: Outcome, output: Output, limits: Mapping[str, Any]) ->
         "best_epoch": stopped.best.epoch if stopped.best else stopped.epoch,
         "metrics": dict(outcome.model.metrics),
         "parameters": outcome.model.parameters,
+        "audit": [finding.to_dict() for finding in outcome.prepared.audit],
     }
     output.result(record, _lines(outcome, limits))
 
