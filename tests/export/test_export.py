@@ -38,6 +38,7 @@ OURS = ("onnx", "numpy")
 def test_new_rows_get_the_model_s_answers(tmp_path: Path, name: str, target: str) -> None:
     model = make_model(target)
     path, kind, done = exported(model, tmp_path, name)
+    assert done.notes == ()
     assert (done.files, done.size, done.rows) == ((path,), path.stat().st_size, 64)
     assert done.seconds is not None
     assert 0 < done.seconds < 1
@@ -250,6 +251,7 @@ def test_without_onnxruntime_onnx_itself_evaluates(
     model = make_model()
     path, kind, done = exported(model, tmp_path, "onnx")
     assert done.difference <= 1.0
+    assert 'pip install "retrograd[verify]"' in done.notes[0]
     rows = new_rows()
     assert compare(kind.run(path, rows), model, rows).max() <= 1.0
 

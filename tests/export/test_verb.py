@@ -1,6 +1,7 @@
 """``retrograd export`` as a person uses it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_becomes_an_onnx_file(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    start = time.process_time()
     assert main(["export", str(run), "--to", str(tmp_path / "shop.onnx")]) == 0
+    assert time.process_time() - start < 3.0
     said = capsys.readouterr().out
     assert f"wrote {tmp_path / 'shop.onnx'} (" in said
     assert "the model on 76 rows: 12 validation rows and 64 odd ones" in said

@@ -33,7 +33,10 @@ def write(request: Request) -> Written:
     """Return the file of a model.  Raises InputError for what ONNX has no words for."""
     model = request.model
     data = message_of(model).SerializeToString(deterministic=True)
-    return Written({request.name: data}, spelling_notes(model))
+    notes = spelling_notes(model)
+    if _runtime() is None:
+        notes += ('ONNX itself tried it; pip install "retrograd[verify]" to try it in its runtime',)
+    return Written({request.name: data}, notes)
 
 
 def message_of(model: Model) -> Any:
@@ -157,9 +160,8 @@ def _cells(proto: Any, rows: Table) -> dict[str, Array]:
 
 def open_session(proto: Any) -> Any:
     """Return what predicts: a function of inputs by name."""
-    try:
-        onnxruntime: Any = import_module("onnxruntime")
-    except ImportError:
+    onnxruntime = _runtime()
+    if onnxruntime is None:
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(proto)
@@ -171,3 +173,11 @@ def open_session(proto: Any) -> Any:
         proto.SerializeToString(), settings, providers=["CPUExecutionProvider"], enable_fallback=0
     )
     return lambda cells: session.run(None, cells)
+
+
+def _runtime() -> Any:
+    """Return the package onnxruntime, None where it is not installed."""
+    try:
+        return import_module("onnxruntime")
+    except ImportError:
+        return None

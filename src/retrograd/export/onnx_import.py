@@ -197,14 +197,15 @@ class _Network:
         try:
             with np.errstate(all="ignore"):
                 made: Any = ReferenceEvaluator(self.cut()).run(None, {self.start: given})
-            own = np.asarray(made[0])
-            found = outputs_of(net, rows)
+                own = np.asarray(made[0])
+                found = outputs_of(net, rows)
         except Exception as error:  # a stranger's graph may fail in any way
             why = error.found if isinstance(error, RetrogradError) else "it cannot be evaluated"
             refuse(self.asked, why)
         is_alike = own.shape == found.shape
         room = TOLERANCE * max(float(np.abs(own).max(initial=0.0)), 1.0)
-        away = float(np.abs(own - found).max(initial=0.0)) / room if is_alike else np.inf
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            away = float(np.abs(own - found).max(initial=0.0)) / room if is_alike else np.inf
         if not away <= 1.0:
             refuse(self.asked, "its layers do not compute what it computes", "report this fault")
         return away
