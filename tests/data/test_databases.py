@@ -150,6 +150,7 @@ def test_tables_and_queries_of_duckdb(tmp_path):
         ("with x as (select 1) insert into t(a) select * from x", "refused the query .*read-only"),
         ("select a, a from t", "two columns are called 'a'"),
         ("select [1] as l", "column 'l' .* does not hold single values"),
+        ("select union_value(k := 1) as u", "its cells are no single values .*; select plain colu"),
         ("from t limit 0", "a header but no rows"),
     ]:
         with pytest.raises(DataError, match=found):

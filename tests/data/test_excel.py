@@ -128,6 +128,11 @@ def test_the_corner_of_a_sheet_does_not_depend_on_how_it_is_cut():
         assert corner.after(b" " * 65)[:4] == (7, 60, 3, 60)
 
 
+def test_a_workbook_without_sheets_is_refused():
+    with pytest.raises(DataError, match="the workbook has no sheets; save it again with one"):
+        excel._chosen("", [], "reading")
+
+
 def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch):
     path = book(tmp_path / "a.xlsx", One=[["a"], [1]])
     monkeypatch.setitem(sys.modules, "fastexcel", None)

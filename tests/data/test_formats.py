@@ -9,7 +9,15 @@ import pyarrow
 import pytest
 import xlsxwriter
 
-from retrograd.data import DateColumn, NumberColumn, TextColumn, json_lines, read_table, text_files
+from retrograd.data import (
+    DateColumn,
+    NumberColumn,
+    TextColumn,
+    json_lines,
+    parquet_files,
+    read_table,
+    text_files,
+)
 from retrograd.data.zstd_size import largest_size
 from retrograd.tensor.errors import DataError
 
@@ -237,11 +245,15 @@ def test_endless_json_lines_are_refused(tmp_path, monkeypatch):
         read_table(tmp_path / "a.jsonl")
 
 
-def test_folders_with_partitions_and_differing_files(tmp_path):
+def test_folders_with_partitions_and_differing_files(tmp_path, monkeypatch):
     for year in (2019, 2020):
         (tmp_path / f"year={year}").mkdir()
         polars.DataFrame({"a": [1.5, 2.5]}).write_parquet(tmp_path / f"year={year}" / "x.parquet")
     assert read_table(tmp_path).columns["year"].values.tolist() == [2019, 2019, 2020, 2020]
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_files, "_MOST_FILES", 1)
+        with pytest.raises(DataError, match="it holds more than 1 files; join some of them"):
+            read_table(tmp_path)
     last = tmp_path / "year=2020" / "x.parquet"
     for frame, found in [
         ({"b": [1.5]}, "'x.parquet' lacks column 'a' of 'x.parquet'"),

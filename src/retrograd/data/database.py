@@ -68,10 +68,7 @@ def _read_duckdb(place: Place, asked: str) -> Any:
         names = [row[0] for row in connection.execute("show tables").fetchall()]
         query = query_of(place.part, names, asked)
         try:
-            answer = connection.sql(query)
-            if answer is None:
-                raise refused("it answers no rows", asked)
-            return answer.to_arrow_table()
+            return connection.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise refused(first_line(error), asked) from None
 
