@@ -21,6 +21,7 @@ from retrograd.tensor.errors import InputError, RetrogradError
 
 VERBS = {
     "train": ("Train a network on a table, and keep the best.", "shop.csv bought"),
+    "tune": ("Search for the best way to train on a table, and train it.", "shop.csv --time 10m"),
     "test": ("Open the sealed test part once and print an honest estimate.", "runs/digits-1"),
     "predict": ("Predict the rows of a table with a trained network.", "runs/shop-1 new.csv"),
     "serve": ("Answer requests for predictions, on a page and in JSON.", "runs/shop-1"),
