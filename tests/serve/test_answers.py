@@ -1,6 +1,7 @@
 """Answers are those of `Model.predict`, and the same bits whoever else asks."""
 
 import asyncio
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from tests.serve.running import JSON, ROW, Running
 
-from retrograd.recipe.model import Model
+from retrograd.recipe.model import Model, save_model
 from retrograd.serve.batching import Batcher
 from retrograd.serve.rows import RowError
 from retrograd.serve.served import Served, load
@@ -107,6 +108,52 @@ def test_arrow_rows_are_answered_as_arrow(
     assert np.allclose(found["probability of yes"], expected.probabilities[:, 1], atol=1e-6)
     as_json = server.client.post("/predict", json=rows).json()["predictions"]
     assert found["probability of no"].to_list() == [a["probabilities"]["no"] for a in as_json]
+
+
+def test_a_coverage_gives_sets_and_intervals(
+    server: Running, shop: Model, price: Model, rows: list[dict[str, Any]]
+) -> None:
+    ask = {"params": {"coverage": 0.8}}
+    found = server.client.post("/predict", json=rows[:30], **ask).json()["predictions"]
+    sets = shop.predict(columns(rows[:30]), coverage=0.8).to_columns()["bought set"]
+    assert [" | ".join(each["set"]) for each in found] == sets
+    given = {k: v for k, v in rows[0].items() if k != "income"}
+    (low, high) = server.client.post("/models/price/predict", json=given, **ask).json()["interval"]
+    expected = price.predict(given, coverage=0.8)
+    assert expected.lower is not None
+    assert expected.upper is not None
+    assert np.allclose([low, high], [expected.lower[0], expected.upper[0]], rtol=1e-5)
+    stream = io.BytesIO()
+    pl.DataFrame(rows[:30]).write_ipc_stream(stream)
+    reply = server.client.post("/predict", content=stream.getvalue(), headers=ARROW, **ask)
+    assert pl.read_ipc_stream(io.BytesIO(reply.content))["bought set"].to_list() == sets
+
+
+@pytest.mark.parametrize(
+    ("coverage", "words"),
+    [
+        ("x", "the coverage is no number; give one such as 0.9"),
+        ("", "the coverage is no number"),
+        ("0", "predicting with coverage=0: it is no share between 0 and 1"),
+        ("0.9999", "ask for less, or train with more rows"),
+    ],
+)
+def test_a_coverage_that_cannot_be_is_refused(server: Running, coverage: str, words: str) -> None:
+    reply = server.client.post("/predict", json=ROW, params={"coverage": coverage})
+    assert (reply.status_code, words in reply.json()["error"]) == (422, True), reply.text
+
+
+def test_classes_are_decided_by_the_costs_of_training(
+    shop: Model, models: Path, rows: list[dict[str, Any]]
+) -> None:
+    data = dataclasses.replace(shop.config.data, costs={"yes": 3.0})
+    dear = dataclasses.replace(shop, config=dataclasses.replace(shop.config, data=data))
+    save_model(models / "dear.retro", dear)
+    served = load("dear", "1", models / "dear.retro")
+    found = [each["value"] for each in served.answers(served.features(rows)[0])]
+    expected = dear.predict(columns(rows)).values.tolist()
+    assert found == expected
+    assert expected != shop.predict(columns(rows)).values.tolist()
 
 
 def test_notes_tell_what_training_did_not_know(server: Running) -> None:

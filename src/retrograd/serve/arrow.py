@@ -13,6 +13,7 @@ from retrograd.data import Preprocessor, Table, read_table
 from retrograd.data.columns import is_missing
 from retrograd.data.conversions import as_numbers, as_text
 from retrograd.data.encodings import CategoryEncoding, NumberEncoding
+from retrograd.recipe.conformal import with_coverage
 from retrograd.recipe.predictions import Predictions
 from retrograd.serve.arrow_stream import read_stream
 from retrograd.serve.batching import Batcher
@@ -20,10 +21,12 @@ from retrograd.serve.refusal import RefusedError
 from retrograd.serve.rows import RowError
 from retrograd.serve.served import Served
 from retrograd.serve.settings import Limits
-from retrograd.tensor.errors import DataError
+from retrograd.tensor.errors import InputError
 
 
-async def answer(batcher: Batcher, body: bytes, limits: Limits) -> bytes:
+async def answer(
+    batcher: Batcher, body: bytes, limits: Limits, coverage: float | None = None
+) -> bytes:
     """Return the predictions for an Arrow stream as an Arrow stream: a row for each row.
 
     The columns are the target and, for classes, `probability of CLASS`. Raises RefusedError for
@@ -31,8 +34,8 @@ async def answer(batcher: Batcher, body: bytes, limits: Limits) -> bytes:
     """
     frame = read_stream(body, limits.rows)
     try:
-        found, drift, rows = await asyncio.to_thread(_predict, batcher.served, frame)
-    except DataError as error:
+        found, drift, rows = await asyncio.to_thread(_predict, batcher.served, frame, coverage)
+    except InputError as error:
         raise RefusedError(422, f"{error.asked}: {error.found}") from None
     batcher.batches += 1
     batcher.rows += rows
@@ -42,12 +45,17 @@ async def answer(batcher: Batcher, body: bytes, limits: Limits) -> bytes:
     return found
 
 
-def _predict(served: Served, frame: pl.DataFrame) -> tuple[bytes, dict[str, list[int]], int]:
+def _predict(
+    served: Served, frame: pl.DataFrame, coverage: float | None
+) -> tuple[bytes, dict[str, list[int]], int]:
     """Return the stream of predictions, the counts of odd cells, and the number of rows."""
     spellings = served.model.schema.spellings
     table = read_table(frame, name="the Arrow stream", spellings=spellings)
     outputs = served.programs.outputs(served.model.preprocessor.transform(table))
-    columns = _predictions(served, outputs).to_columns()
+    found = _predictions(served, outputs)
+    if coverage is not None:
+        found = with_coverage(found, served.model.conformal, coverage)
+    columns = found.to_columns()
     stream = io.BytesIO()
     pl.DataFrame(columns).write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
     return stream.getvalue(), drift_of(served.model.preprocessor, table), table.n_rows

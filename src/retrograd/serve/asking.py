@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from retrograd.serve import arrow, protocol
 from retrograd.serve.batching import Batcher
@@ -11,6 +13,7 @@ from retrograd.serve.body import Receive, check_head, read_body, read_json
 from retrograd.serve.refusal import JSON, RefusedError, Reply, reply
 from retrograd.serve.settings import Limits
 from retrograd.serve.shelf import Shelf
+from retrograd.tensor.errors import InputError
 
 ARROW: Final = b"application/vnd.apache.arrow.stream"
 
@@ -67,28 +70,48 @@ class Asking:
                 batcher, read_json(await read_body(receive, limits)), limits
             )
         kind = check_head(scope["headers"], (JSON, ARROW), limits)
+        coverage = _coverage(scope["query_string"])
         body = await read_body(receive, limits)
         if kind == ARROW:
-            return Reply(await arrow.answer(batcher, body, limits), 200, ARROW)
-        return await self.predict(asked, body)
+            return Reply(await arrow.answer(batcher, body, limits, coverage), 200, ARROW)
+        return await self.predict(asked, body, coverage)
 
-    async def predict(self, asked: Asked, body: bytes) -> Reply:
+    async def predict(self, asked: Asked, body: bytes, coverage: float | None = None) -> Reply:
         """Return the answer to rows in JSON; raises RefusedError and RowError."""
         if asked.batcher is None:
             raise no_model(self._shelf, asked.name, asked.version)
-        return await _predict(asked.batcher, read_json(body), self._limits)
+        try:
+            return await _predict(asked.batcher, read_json(body), self._limits, coverage)
+        except InputError as error:
+            raise RefusedError(422, str(error)) from None
 
 
-async def _predict(batcher: Batcher, value: Any, limits: Limits) -> Reply:
+def _coverage(query: bytes) -> float | None:
+    """Return how often an interval or a set shall hold the truth, if that is asked."""
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("coverage")
+    if given is None:
+        return None
+    if len(given) == 1 and re.fullmatch(r"[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?", given[0], re.ASCII):
+        return float(given[0])
+    raise RefusedError(422, "the coverage is no number; give one such as 0.9", field="coverage")
+
+
+async def _predict(batcher: Batcher, value: Any, limits: Limits, coverage: float | None) -> Reply:
     """Return the answer to one row, or to a list of rows."""
     served = batcher.served
     told = {"model": served.name, "version": served.version, "target": served.target}
     if type(value) is not list:
-        return reply({**told, **await batcher.answer(value)})
+        answer = await batcher.answer(value)
+        return reply(
+            {**told, **(served.surer(answer, coverage) if coverage is not None else answer)}
+        )
     if not value:
         raise RefusedError(422, "the list holds no rows; send at least one")
     require_few(len(value), limits)
-    return reply({**told, "predictions": await batcher.answers(value)})
+    answers = await batcher.answers(value)
+    if coverage is not None:
+        answers = [served.surer(answer, coverage) for answer in answers]
+    return reply({**told, "predictions": answers})
 
 
 def require_few(rows: int, limits: Limits) -> None:

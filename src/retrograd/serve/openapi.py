@@ -151,12 +151,25 @@ def _add_predict(paths: Json, path: str, served: Served) -> None:
             "summary": f"Predict {served.target!r} for a row, or for a list of rows.",
             "description": "Rows may also be an Arrow stream (application/vnd.apache.arrow.stream);"
             " the answer is one too.",
+            "parameters": _coverage(served),
             "requestBody": {"required": True, "content": content},
             "responses": _responses(
                 _ref(f"{served.name}.answer"), 400, 404, 408, 413, 415, 422, 503
             ),
         }
     }
+
+
+def _coverage(served: Served) -> list[Json]:
+    """Return the parameter that asks for intervals or sets, where validation rows can tell."""
+    conformal = served.model.conformal
+    if conformal is None:
+        return []
+    most = conformal.rows / (conformal.rows + 1)
+    what = "a set of classes" if served.classes else "an interval"
+    words = f"Give {what} that holds the truth as often, such as 0.9."
+    schema = {"type": "number", "exclusiveMinimum": 0, "maximum": most}
+    return [{"name": "coverage", "in": "query", "description": words, "schema": schema}]
 
 
 def _add_infer(paths: Json, path: str, served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from retrograd.recipe.conformal import with_coverage
 from retrograd.recipe.model import Model, load_model
-from retrograd.serve.programs import Programs, softmax
+from retrograd.recipe.predictions import Predictions
+from retrograd.recipe.threshold import cost_vector, decide
+from retrograd.serve.programs import Floats, Programs, softmax
 from retrograd.serve.rows import RowEncoder, RowError, view_of
 from retrograd.tensor.errors import NonFiniteError, RunError
 
@@ -65,13 +69,37 @@ class Served:
         if not self.classes:
             amounts = self.model.preprocessor.inverse_target(outputs[:, 0]).tolist()
             return [{"value": a} if math.isfinite(a) else _not_finite() for a in amounts]
-        probabilities = softmax(outputs).tolist()
-        best = outputs.argmax(axis=1).tolist()
+        shares = softmax(outputs)
+        costs = self._costs
+        best = (outputs.argmax(axis=1) if costs is None else decide(shares, costs)).tolist()
         return [
             {"value": self.classes[i], "probabilities": dict(zip(self.classes, p, strict=True))}
             if p[0] == p[0] else _not_finite()
-            for i, p in zip(best, probabilities, strict=True)
+            for i, p in zip(best, shares.tolist(), strict=True)
         ]  # fmt: skip
+
+    @functools.cached_property
+    def _costs(self) -> Floats | None:
+        """What it costs to miss each class, if training was told."""
+        costs = self.model.config.data.costs
+        return cost_vector(costs, self.classes) if costs else None
+
+    def surer(self, answer: Answer, coverage: float) -> Answer:
+        """Return an answer with an interval, or a set of classes, that holds the truth as often.
+
+        Raises InputError for a coverage that the validation rows cannot tell.
+        """
+        shares = answer.get("probabilities")
+        values = np.array([answer["value"]])
+        table = None if shares is None else np.array([list(shares.values())])
+        given = Predictions(self.target, values, table, self.classes)
+        found = with_coverage(given, self.model.conformal, coverage)
+        if found.sets is not None:
+            inside = zip(self.classes, found.sets[0].tolist(), strict=True)
+            return {**answer, "set": [name for name, has in inside if has]}
+        assert found.lower is not None
+        assert found.upper is not None
+        return {**answer, "interval": [float(found.lower[0]), float(found.upper[0])]}
 
     def row_answer(self, answer: Answer, odd: Any, row: dict[str, Any]) -> Answer:
         """Return an answer with the sentences about its row."""
@@ -118,6 +146,9 @@ def _try(served: Served) -> None:
 def _agree(answer: Answer, expected: Any, served: Served) -> bool:
     if expected.probabilities is not None:
         found = np.array(list(answer["probabilities"].values()))
-        return bool(np.abs(found - expected.probabilities[0]).max() < _CLOSE)
+        if np.abs(found - expected.probabilities[0]).max() >= _CLOSE:
+            return False
+        top = np.sort(found * (1 if served._costs is None else served._costs))[::-1]
+        return bool(answer["value"] == expected.values[0] or top[0] - top[1] < _CLOSE)
     unit = abs(float(expected.values[0])) + served.model.preprocessor.scale
     return bool(abs(answer["value"] - float(expected.values[0])) <= _CLOSE * unit)
