@@ -1,16 +1,40 @@
 """What later versions may add to model files, and how programs that do not know it behave."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from retrograd.data import Table
-from retrograd.recipe.model import KIND, Model, pack, unpack
+from retrograd.recipe.model import KIND, Model, load_model, pack, unpack
 from retrograd.recipe.run import Outcome
 from retrograd.tensor.errors import FileFormatError
 from retrograd.train.sealed import seal, unseal
+
+FILES = Path(__file__).parent / "files"
+STORED = sorted(FILES.glob("*.retro"))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_stored_files_predict_what_they_did(path: Path) -> None:
+    """A file of every released format, with what was predicted then: read for ever."""
+    wanted = json.loads(path.with_suffix(".json").read_text())
+    model = load_model(path)
+    assert dict(model.metrics) == wanted["metrics"]
+    assert dict(model.parts) == wanted["parts"]
+    found = model.predict(wanted["rows"])
+    if found.probabilities is None:
+        assert np.allclose(found.values, wanted["values"], rtol=1e-5)
+    else:
+        assert found.values.tolist() == wanted["values"]
+        assert np.allclose(found.probabilities, wanted["probabilities"], atol=1e-6)
+
+
+def test_this_version_has_stored_files() -> None:
+    assert {path.stem for path in STORED} >= {"classes-0.1.0", "amounts-0.1.0"}
+    assert all(path.stat().st_size < 20_000 for path in FILES.iterdir())
 
 
 def with_record(model: Model, **more: Any) -> bytes:

@@ -3,15 +3,19 @@
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from tests.report.conftest import HOSTILE, amounts_table, section
 
+from retrograd.data.finding import Finding
 from retrograd.recipe.evaluate import evaluate_run
 from retrograd.recipe.run import Outcome
-from retrograd.report.page import Report, make_report, plot_files
+from retrograd.report.about_data import split_section
+from retrograd.report.material import read_material
+from retrograd.report.page import Report, _render, make_report, plot_files
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -143,12 +147,20 @@ def test_data_that_is_gone_leaves_a_gap(amounts: Outcome) -> None:
     assert 'id="training"' in html
 
 
-def test_what_the_audit_found_is_shown(amounts: Outcome, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(amounts.directory, tmp_path / "shop-1"))
-    (copy / "audit.json").write_text('{"findings": ["column <a> alone tells the target"]}')
-    assert "column &lt;a&gt; alone tells the target" in section(make_report(copy).html, "split")
-    (copy / "audit.json").write_text('{"findings": []}')
-    assert "found nothing that leaks" in section(make_report(copy).html, "split")
+def test_what_the_audit_found_is_shown(amounts: Outcome, page: Report) -> None:
+    assert "The audit found nothing that leaks" in section(page.html, "split")
+    table = amounts_table()
+    material = read_material(amounts.directory, table)
+    found = (
+        Finding("column", True, "column '<a>' alone tells 'price'", "leave it out"),
+        Finding("copies", False, "2 rows repeat others", "look at them"),
+    )
+    told = _render(material, None, [split_section(replace(material, audit=found))], "")
+    alarm = "<p>Column &#39;&lt;a&gt;&#39; alone tells &#39;price&#39;; leave it out.</p>"
+    assert f'<div class="words warning">{alarm}</div>' in told
+    assert '<div class="words plain"><p>2 rows repeat others; look at them.</p></div>' in told
+    unread = read_material(amounts.directory)
+    assert "could not be audited" in _render(unread, None, [split_section(unread)], "")
 
 
 def test_pictures_become_files(page_of_amounts: Report) -> None:

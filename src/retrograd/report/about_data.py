@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retrograd.data import describe
+from retrograd.data.finding import Finding
 from retrograd.report.blocks import Block, Facts, Grid, Section, Words
 from retrograd.report.material import Material
 from retrograd.report.telling import share
@@ -58,13 +59,7 @@ def split_section(material: Material) -> Section:
     blocks: list[Block] = [
         Grid(("part", "rows", "share", "what for"), rows, _how(material), frozenset({1, 2}))
     ]
-    if material.audit is None:
-        overlaps = tuple(note for note in _notes(material) if "repeat" in note)
-        blocks.append(Words(overlaps or ("No audit of leaks between the parts was kept.",)))
-    elif material.audit:
-        blocks.append(Words(material.audit, "warning"))
-    else:
-        blocks.append(Words(("The audit found nothing that leaks from one part into another.",)))
+    blocks += _audit_blocks(material)
     return Section("split", "Split and audit", tuple(blocks))
 
 
@@ -74,16 +69,17 @@ def _how(material: Material) -> str:
     return f"Split before every statistic, {drawn}, from seed {seed}."
 
 
-def _notes(material: Material) -> tuple[str, ...]:
-    from retrograd.data import duplicates_across
+def _audit_blocks(material: Material) -> list[Block]:
+    """Return what the audit of the split says: alarms apart from what is good to know."""
+    if material.audit is None:
+        return [Words(("The split could not be audited, since the data could not be read.",))]
+    alarms = tuple(_sentence(finding) for finding in material.audit if finding.is_alarm)
+    others = tuple(_sentence(finding) for finding in material.audit if not finding.is_alarm)
+    none = ("The audit found nothing that leaks from one part into another.",)
+    blocks: list[Block] = [Words(alarms, "warning") if alarms else Words(none)]
+    return [*blocks, Words(others)] if others else blocks
 
-    if material.table is None:
-        return ()
-    schema = material.model.schema
-    columns = [*(column.name for column in schema.features), schema.target]
-    found = duplicates_across(material.table, material.split, columns)
-    return tuple(
-        f"Rows that repeat others, {where}: {count:,}; their score says little of new rows."
-        for where, count in found.items()
-        if count and where != "test in validation"
-    )
+
+def _sentence(finding: Finding) -> str:
+    text = str(finding)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -47,7 +47,8 @@ def judge_validation(material: Material, table: Table) -> Judged:
     if found.probabilities is None:
         values, losses = found.values, np.square(found.values - targets)
     else:
-        values = found.probabilities.argmax(axis=1)
+        code = {name: i for i, name in enumerate(found.classes)}
+        values = np.array([code[str(value)] for value in found.values], np.int64)
         own = found.probabilities[np.arange(len(targets)), targets]
         losses = -np.log(np.maximum(own, 1e-300))
     return Judged(

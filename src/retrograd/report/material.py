@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retrograd.data import Split, Table
+from retrograd.data.audit import audit
+from retrograd.data.finding import Finding
 from retrograd.recipe.config import Config
 from retrograd.recipe.cost import read_costs
 from retrograd.recipe.ledger import count_openings
 from retrograd.recipe.model import Model, load_model
-from retrograd.recipe.prepare import read_source
+from retrograd.recipe.prepare import read_source, ways_of
 from retrograd.recipe.results import read_result
 from retrograd.recipe.run import read_history, read_split, require_same_data
 from retrograd.recipe.toml import read_config
-from retrograd.tensor.errors import FileFormatError, InputError
+from retrograd.tensor.errors import InputError
 from retrograd.train.directory import RunPaths
 from retrograd.train.lines import read_lines
 from retrograd.train.norms import Norms, read_norms
-
-_LARGEST_AUDIT = 2**20  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +29,7 @@ class Material:
     """A run as it lies there.
 
     epochs, steps: metrics, a dict for each.  stopped: how training ended.  costs: one a sitting.
-    audit: sentences on rows that leak between parts, None if nobody looked.
+    audit: what leaks between the parts, None without the data.
     test: what the last opening of the sealed part said of this network; openings: how many.
     table: the data, or None; ``why`` then says why there is none.
     """
@@ -45,7 +44,7 @@ class Material:
     norms: Norms | None
     stopped: Mapping[str, Any]
     costs: list[dict[str, Any]]
-    audit: tuple[str, ...] | None
+    audit: tuple[Finding, ...] | None
     test: Mapping[str, Any] | None
     openings: int
     table: Table | None
@@ -79,7 +78,7 @@ def read_material(directory: str | Path, table: Table | None = None) -> Material
         norms=_norms(root),
         stopped=_stopped(paths),
         costs=read_costs(root),
-        audit=_audit(root),
+        audit=None if data is None else audit(data, model.schema, split, ways_of(config.data)),
         test=read_result(root),
         openings=count_openings(root.resolve().parent / "ledger.jsonl", digests["test_digest"]),
         table=data,
@@ -109,23 +108,3 @@ def _norms(root: Path) -> Norms | None:
 def _stopped(paths: RunPaths) -> Mapping[str, Any]:
     events = read_lines(paths.events)
     return next((e for e in reversed(events) if e.get("event") == "Stopped"), {})
-
-
-def _audit(root: Path) -> tuple[str, ...] | None:
-    """Return what the audit of the split found, from `audit.json`: its findings as sentences."""
-    path = root / "audit.json"
-    if not path.exists() or path.stat().st_size > _LARGEST_AUDIT:
-        return None
-    asked = f"reading {str(path)!r}"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise FileFormatError(asked, "it is not JSON", "remove it, or train again") from None
-    findings = record.get("findings", []) if isinstance(record, dict) else record
-    return tuple(_sentence(finding) for finding in findings)
-
-
-def _sentence(finding: object) -> str:
-    if isinstance(finding, dict):
-        return ": ".join(str(part) for part in finding.values() if isinstance(part, str))
-    return str(finding)
