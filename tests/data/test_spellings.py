@@ -202,6 +202,17 @@ def test_nearly_numbers_and_dates_are_refused(texts, found):
         infer_schema(read_table({"a": texts, "y": [0, 1] * (N // 2)}))
 
 
+@pytest.mark.parametrize("other", ["$7", "7 %"])
+def test_numbers_of_several_units_are_refused(other):
+    texts = [*(f"{i},50 €" for i in range(N - 1)), other]
+    with pytest.raises(DataError, match=r"its numbers are not in one unit: '.*'; convert them, or"):
+        infer_schema(read_table({"a": texts, "y": [0, 1] * (N // 2)}))
+    shares = {"a": [*(f"{i} %" for i in range(N - 1)), "0.5"], "y": [0, 1] * (N // 2)}
+    with pytest.raises(DataError, match=r"not in one unit: '0 %' and '0\.5'|'0\.5' and '0 %'"):
+        infer_schema(read_table(shares))
+    assert infer_schema(read_table(shares), kinds={"a": "category"}).columns[0].kind.is_used
+
+
 def test_a_spelling_that_is_said_makes_the_rest_missing():
     texts = [f"1.{i:03},5" for i in range(N - 1)]
     table = {"a": [*texts, "oops"], "y": [0, 1] * (N // 2)}

@@ -30,6 +30,7 @@ def refuse_mixed(table: Table, name: str, column: TextColumn) -> None:
     """Refuse a column that is numbers or dates but for a few cells, or dates of unknown order."""
     texts = sample(column)
     _refuse_unknown_order(table, name, column)
+    _refuse_unlike_units(table, name, texts)
     way = _way_of_most(texts)
     if way is None:
         return
@@ -68,6 +69,16 @@ def _refuse_unknown_order(table: Table, name: str, column: TextColumn) -> None:
         f"choose the column's kind: {{{name!r}: 'date {ways[0]}'}}, the same with {ways[1]}, or "
         "'drop'",
     )
+
+
+def _refuse_unlike_units(table: Table, name: str, texts: list[str]) -> None:
+    unlike = number_spelling.unlike_units(texts) if len(texts) >= _FEWEST else None
+    if unlike is not None:
+        raise DataError(
+            f"reading column {name!r} of {table.name!r}",
+            f"its numbers are not in one unit: {unlike[0]!r} and {unlike[1]!r}",
+            f"convert them, or choose the column's kind: {{{name!r}: 'category'}} keeps texts",
+        )
 
 
 def _way_of_most(texts: list[str]) -> _Way | None:

@@ -156,6 +156,24 @@ def _unit_of(joined: str) -> str | None:
     return max(alike, key=len, default=None)
 
 
+def unlike_units(texts: Sequence[str]) -> tuple[str, str] | None:
+    """Return two texts whose units are not the same, if all texts are numbers with a unit or none.
+
+    A bare number may be of the column's currency, but nobody knows whether it is a percentage.
+
+    >>> unlike_units(["5 €", "7", "$3"]), unlike_units(["5 €", "7"])
+    (('5 €', '$3'), None)
+    """
+    first: dict[str, str] = {}
+    for text in texts:
+        found = _LOOSE.fullmatch(text)
+        if found is None:
+            return None
+        first.setdefault(found["before"] or found["after"] or "", text)
+    units = [unit for unit in first if unit or "%" in first]
+    return (first[units[0]], first[units[1]]) if len(units) > 1 else None
+
+
 def _read(way: NumberSpelling, texts: Sequence[str]) -> Reading | None:
     """Return all numbers, or None as soon as a text is none."""
     read, values = way.reader(), []
