@@ -63,6 +63,7 @@ def test_same_seed_same_trials(done: Done, tmp_path: Path) -> None:
     assert {"trials.parquet", "history.svg", "slices.png"} <= set(again.result.files)
 
 
+@pytest.mark.slow
 def test_a_finished_study_goes_on_with_more_trials(tmp_path: Path) -> None:
     first = study_in(tmp_path, trials=2, repeats=1).result
     runs = str(tmp_path / "runs")
@@ -76,24 +77,23 @@ def test_a_finished_study_goes_on_with_more_trials(tmp_path: Path) -> None:
     assert len(more.trials) == 3
 
 
-def test_a_signal_puts_the_running_trial_back(tmp_path: Path) -> None:
+def test_a_signal_puts_the_running_trial_back(done: Done, tmp_path: Path) -> None:
     asked: list[str] = []
 
     def hear(event: Any) -> None:
         if isinstance(event, TrialDone) and event.done == 2:
             asked.append("interrupted")
 
-    stopped = study_in(tmp_path / "a", trials=4)
     left = tune(
-        "iris", studies=str(tmp_path / "studies"), directory=str(tmp_path / "runs"), trials=4,
-        repeats=2, listen=hear, should_stop=lambda: asked[0] if asked else None, **QUICK,
+        "iris", studies=str(tmp_path / "studies"), directory=str(tmp_path / "runs"), trials=5,
+        repeats=1, listen=hear, should_stop=lambda: asked[0] if asked else None, **QUICK,
     )  # fmt: skip
     assert left.stopped == "interrupted"
     assert left.winner is None
     assert len(left.trials) == 2
     whole = resume_tuning(left.study, directory=str(tmp_path / "runs"))
     assert whole is not None
-    assert scores(whole.trials) == scores(stopped.result.trials)
+    assert scores(whole.trials) == scores(done.result.trials)
 
 
 def test_the_result_is_json(done: Done) -> None:
@@ -114,7 +114,9 @@ def test_bad_input_has_one_sentence(tmp_path: Path) -> None:
         tune("iris", time="soon", **where)
     assert not (tmp_path / "studies").exists()
     table = {"x": [float(i % 9) for i in range(200)], "y": ["a", "b"] * 100}
-    with pytest.raises(InputError, match=r"processes=2: .* the table is in memory"):
+    with pytest.raises(InputError, match=r"processes=0: it is out of range"):
+        tune(table, "y", processes=0, trials=1, **QUICK, **where)
+    with pytest.raises(InputError, match=r"processes=2: the table is in memory"):
         tune(table, "y", processes=2, trials=1, **QUICK, **where)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from retrograd.data import read_table, spellings_of
 from retrograd.recipe.config import Config, configure, seconds
 from retrograd.tune.finish import Result
-from retrograd.tune.tuning import begin, go_on
+from retrograd.tune.tuning import begin, go_on, require_processes
 
 
 def tune(
@@ -44,6 +44,7 @@ def tune(
         given["source"], table = os.fspath(source), None
     else:
         table = read_table(source, spellings=spellings_of(configure(config, **given).data.kinds))
+    require_processes(processes, is_in_memory=table is not None)
     root, material = begin(
         given, table, studies=studies, trials=trials, seconds=length, repeats=repeats, config=config
     )

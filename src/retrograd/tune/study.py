@@ -32,6 +32,7 @@ class Settings:
 
     config: the user's options, as TOML.  starts: what the range test and the curvature said.
     digest: of the data's rows.  repeats: seeds on which the winner and the default are rerun.
+    first: the trials to begin with, each its "values" of the dials and its "attrs".
     """
 
     config: str
@@ -42,6 +43,7 @@ class Settings:
     trials: int | None = None
     seconds: float | None = None
     repeats: int = 5
+    first: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def base(self) -> Config:
@@ -88,9 +90,12 @@ class StudyHome:
                 return None
             place = waiting[0].user_attrs["place"] if waiting else distinct
             self.study.sampler = _sampler(self.settings.base.seed, place)
+            first = self.settings.first
+            if not waiting and place < len(first):
+                attrs = {**first[place]["attrs"], "place": place}
+                self.study.enqueue_trial(first[place]["values"], user_attrs=attrs)
             trial = self.study.ask()
-            if not waiting:
-                trial.set_user_attr("place", place)
+            trial.set_user_attr("place", place)
             values = {dial.name: _suggest(trial, dial) for dial in self.settings.space.dials}
             is_default = trial.user_attrs.get("start") == "default"
             options = {} if is_default else options_of(self.settings.space, values)
@@ -217,7 +222,7 @@ def open_home(root: Path | str) -> StudyHome:
         space = plain.pop("space")
         dials = tuple(Dial(**dial | {"choices": tuple(dial["choices"])}) for dial in space["dials"])
         made = Space(dials, dict(space["rates"]), str(space["optimizer"]))
-        settings = Settings(**plain, space=made)
+        settings = Settings(**plain | {"first": tuple(plain["first"])}, space=made)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise FileFormatError(asked, "it is no study of ours", "begin a new study") from None
     return StudyHome(Path(root), settings)

@@ -70,13 +70,9 @@ def begin(
     settings = Settings(
         config=to_toml(settled), name=name, digest=prepared.data_digest, space=space,
         starts=starts, trials=trials, seconds=seconds, repeats=repeats,
+        first=_first_trials(space, prepared.config, tested.suggested, bound),
     )  # fmt: skip
     root = create_home(studies, settings)
-    home = StudyHome(root, settings)
-    try:
-        _enqueue_starts(home, prepared.config, tested.suggested)
-    finally:
-        home.close()
     write_settings(root, settings)
     return root, material
 
@@ -87,22 +83,33 @@ def _require_counts(trials: int | None, repeats: int) -> None:
             raise InputError(f"{name}={value}", "it is out of range", "give a number from 1")
 
 
-def _enqueue_starts(home: StudyHome, chosen: Config, suggested: float) -> None:
-    """Let the default wait first, then what the range test and the curvature suggest."""
-    space: Space = home.settings.space
+def require_processes(processes: int, *, is_in_memory: bool) -> None:
+    """Raise InputError for no process, or for several on a table that only this one holds."""
+    if processes < 1 or (processes > 1 and is_in_memory):
+        raise InputError(
+            f"processes={processes}",
+            "the table is in memory, which other processes cannot read"
+            if processes > 1
+            else "it is out of range",
+            "give a file, or processes=1",
+        )
+
+
+def _first_trials(
+    space: Space, chosen: Config, suggested: float, bound: float
+) -> tuple[dict[str, Any], ...]:
+    """Return the default, then what the range test and the curvature suggest."""
     names = {dial.name for dial in space.dials}
     default = values_of(space, chosen)
-    starts: dict[str, dict[str, Any]] = {"default": default}
+    shown = {"start": "default", "shown": shown_options(space, chosen)}
+    found: list[dict[str, Any]] = [{"values": default, "attrs": shown}]
     if "rate" in names:
-        starts["range test"] = default | {"rate": values_of(space, chosen, suggested)["rate"]}
-        if "optimizer" in names and "largest_stable_step" in home.settings.starts:
-            starts["curvature"] = default | {"rate": 1.0, "optimizer": "nesterov"}
-    limit = home.settings.trials or len(starts)
-    for place, (name, values) in enumerate(list(starts.items())[:limit]):
-        attrs: dict[str, Any] = {"start": name, "place": place}
-        if name == "default":
-            attrs["shown"] = shown_options(space, chosen)
-        home.study.enqueue_trial(values, user_attrs=attrs)
+        values = default | {"rate": values_of(space, chosen, suggested)["rate"]}
+        found.append({"values": values, "attrs": {"start": "range test"}})
+        if "optimizer" in names and math.isfinite(bound):
+            values = default | {"rate": 1.0, "optimizer": "nesterov"}
+            found.append({"values": values, "attrs": {"start": "curvature"}})
+    return tuple(found)
 
 
 def go_on(
@@ -119,12 +126,7 @@ def go_on(
     _require_counts(trials, 1)
     home = open_home(root)
     try:
-        if processes < 1 or (processes > 1 and home.settings.base.data.source is None):
-            raise InputError(
-                f"processes={processes}",
-                "it is out of range, or the table is in memory, which other processes cannot read",
-                "give a file, or processes=1",
-            )
+        require_processes(processes, is_in_memory=home.settings.base.data.source is None)
         if trials is not None or seconds is not None:
             home.with_limits(trials, seconds)
         material = material or make_material(home.settings.base, table)
