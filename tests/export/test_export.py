@@ -23,8 +23,10 @@ from retrograd.export import (
     onnx_graph,
     spelling_notes,
 )
+from retrograd.export.onnx_import import import_onnx
 from retrograd.export.program import stages_of
 from retrograd.export.verify import TOLERANCE, compare, first_difference
+from retrograd.recipe.config import configure
 from retrograd.recipe.model import Model
 from retrograd.recipe.names import ACTIVATIONS
 from retrograd.tensor.errors import InputError, RunError
@@ -52,6 +54,20 @@ def test_new_rows_get_the_model_s_answers(tmp_path: Path, name: str, target: str
     assert answers.values.tolist() == expected.values.tolist()
     assert answers.probabilities is not None
     np.testing.assert_allclose(answers.probabilities, expected.probabilities, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_costs_decide(tmp_path: Path, name: str) -> None:
+    model = make_model()
+    costly = replace(model, config=configure(target="sold", costs={"false_negative": 9.0}))
+    rows = new_rows()
+    path, kind, done = exported(costly, tmp_path, name)
+    assert done.difference <= 1.0
+    found = kind.run(path, rows).values.tolist()
+    assert found == list(costly.predict(rows))
+    assert found != list(model.predict(rows))
+    if name == "onnx":
+        assert list(import_onnx(path).model.predict(rows)) == found
 
 
 def test_features_are_the_same_numbers(tmp_path: Path) -> None:

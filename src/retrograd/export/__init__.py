@@ -13,10 +13,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from retrograd.data import Table
 from retrograd.recipe.model import Model
+from retrograd.recipe.threshold import cost_vector
 from retrograd.tensor.errors import InputError
 from retrograd.tensor.types import Array
 
@@ -98,6 +100,12 @@ FORMATS: Final = (
     Format("native", (".so", ".o"), "a C library", "native_library", has_stages=True),
     Format("wasm", (".wasm",), "WebAssembly for JavaScript", "web_assembly", has_stages=True),
 )
+
+
+def costs_of(model: Model) -> npt.NDArray[np.float64] | None:
+    """Return (classes,) the costs by which a model decides, None if the likeliest class wins."""
+    costs = model.config.data.costs
+    return cost_vector(costs, model.preprocessor.classes) if costs else None
 
 
 def spelling_notes(model: Model) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from retrograd.data import Preprocessor
 from retrograd.data import encodings as kinds
-from retrograd.export import Request, Written, spelling_notes
+from retrograd.export import Request, Written, costs_of, spelling_notes
 from retrograd.export import numpy_file_runtime as runtime
 from retrograd.export.numpy_file_ops import layer_functions
 from retrograd.export.numpy_file_running import run as run
@@ -63,7 +63,7 @@ def write(request: Request) -> Written:
 
 def _parts(request: Request, program: Program, weights: list[str]) -> list[str]:
     """Return the parts of the file, first to last."""
-    preprocessor = request.model.preprocessor
+    preprocessor, costs = request.model.preprocessor, costs_of(request.model)
     layers = layer_functions(program)
     used, table = functions_for(preprocessor, layers)
     functions = [inspect.getsource(getattr(runtime, name)) for name in used]
@@ -73,6 +73,7 @@ def _parts(request: Request, program: Program, weights: list[str]) -> list[str]:
         "",
         f"TARGET = {preprocessor.target!r}",
         f"CLASSES = {list(preprocessor.classes)!r}",
+        *([] if costs is None else [f"COSTS = {costs.tolist()!r}  # of missing each class"]),
         f"COLUMNS = {pprint.pformat(_columns(preprocessor), width=96, sort_dicts=False)}",
         "",
         *(f"\n{function}" for function in functions),
@@ -80,7 +81,7 @@ def _parts(request: Request, program: Program, weights: list[str]) -> list[str]:
         *weights,
         "",
         *_layers(layers),
-        *_tail(preprocessor, table),
+        *_tail(preprocessor, table, is_costly=costs is not None),
     ]
 
 
@@ -215,8 +216,8 @@ def predict_proba(rows):
 
 
 def predict(rows):
-    """Return the likeliest class of every row, a dict of cells by column."""
-    return [CLASSES[i] for i in network(features(rows)).argmax(axis=1)]
+    """Return the class of every row, a dict of cells by column."""
+    return [CLASSES[i] for i in (network(features(rows))).argmax(axis=1)]
 
 
 def main(path):
@@ -227,6 +228,10 @@ def main(path):
     for label, row in zip(predict(rows), predict_proba(rows).tolist(), strict=True):
         out.writerow([label, *row])
 '''
+_BY_COST: Final = (
+    "(network(features(rows))).argmax(axis=1)",
+    "(predict_proba(rows) * COSTS).argmax(axis=1)",
+)
 _AMOUNTS: Final = '''
 def predict(rows):
     """Return the amount for every row, a dict of cells by column, in its own unit."""
@@ -253,10 +258,12 @@ if __name__ == "__main__":
 """
 
 
-def _tail(preprocessor: Preprocessor, table: Mapping[str, str]) -> list[str]:
+def _tail(preprocessor: Preprocessor, table: Mapping[str, str], *, is_costly: bool) -> list[str]:
     entries = ", ".join(f'"{kind}": {function}' for kind, function in table.items())
     ending = (
-        _CLASSES
+        _CLASSES.replace(*_BY_COST)
+        if is_costly
+        else _CLASSES
         if preprocessor.classes
         else _AMOUNTS.format(scale=preprocessor.scale, shift=preprocessor.shift)
     )

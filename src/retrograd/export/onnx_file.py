@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from retrograd.data import Table
-from retrograd.export import Answers, Request, Written, spelling_notes
+from retrograd.export import Answers, Request, Written, costs_of, spelling_notes
 from retrograd.export.onnx_columns import Input, add_features, cells_of, inputs_of
 from retrograd.export.onnx_graph import IR_VERSION, ML_OPSET, OPSET, Graph, require_onnx
 from retrograd.export.onnx_ops import add_network
@@ -52,9 +52,11 @@ def message_of(model: Model) -> Any:
     name = add_network(graph, program, features)
     logits = name[program.output]
     if classes:
-        best = graph.add("ArgMax", logits, axis=1, keepdims=0)
-        graph.add("Gather", graph.texts(classes), best, to=outputs[0])
         chances = graph.add("Softmax", graph.cast(logits, DType.float64), axis=1)
+        costs = costs_of(model)
+        scores = logits if costs is None else graph.add("Mul", chances, graph.constant(costs))
+        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
+        graph.add("Gather", graph.texts(classes), best, to=outputs[0])
         graph.cast(chances, DType.float32, outputs[1])
     else:
         shift, scale = (getattr(model.preprocessor, each) for each in ("shift", "scale"))

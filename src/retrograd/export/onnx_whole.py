@@ -23,10 +23,11 @@ from retrograd.train.sealed import seal, unseal
 def record_of(model: Model) -> str:
     """Return the record of a model's file, empty if it has layers that files cannot name.
 
-    Of the config only the network stays: the rest names files of whoever trained the network.
+    Of the config only network and costs stay: the rest names files of whoever trained the network.
     """
     schema = model.schema
-    plain = configure(target=schema.target, task=schema.task.value)
+    costs = model.config.data.costs
+    plain = configure(target=schema.target, task=schema.task.value, costs=costs)
     network = replace(model.config.network, init=None, init_digest=None)
     bare = replace(model, config=replace(plain, network=network))
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrograd.data import Table
-from retrograd.export import Answers, Format, Request, Written, format_of
+from retrograd.export import Answers, Format, Request, Written, costs_of, format_of
 from retrograd.export.program import FEATURES, stages_of
 from retrograd.export.trial import Trial, trial_of
 from retrograd.recipe.model import Model
@@ -149,7 +149,8 @@ def _class_difference(
         if answers.probabilities.shape != expected.probabilities.shape:
             return np.full(len(expected), np.inf)
         away = np.abs(answers.probabilities - expected.probabilities).max(axis=1) / size
-    two = np.sort(logits, axis=1)[:, -2:]
+    costs = costs_of(model)
+    two = np.sort(logits if costs is None else logits + np.log(costs), axis=1)[:, -2:]
     is_tie = (two[:, 1] - two[:, 0]) / size <= TOLERANCE
     pairs = zip(answers.values.tolist(), expected, strict=True)
     is_other = np.array([str(one) != str(other) for one, other in pairs])
