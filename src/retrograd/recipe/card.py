@@ -18,6 +18,8 @@ from retrograd.recipe.model import Model, pack
 from retrograd.tensor.tensor import from_array
 from retrograd.tree import leaves
 
+_IN_UNITS = ("root_mean_squared_error", "mean_absolute_error")
+
 
 class Layer(NamedTuple):
     """A layer: its place, kind, the shape of what it gives for n rows, and its trained numbers."""
@@ -113,7 +115,9 @@ def _measures(model: Model) -> tuple[Measure, ...]:
         if name == "accuracy" and rows:
             interval = wilson(round(value * rows), rows)
         low, high = (None, None) if interval is None else (interval.low, interval.high)
-        found.append(Measure(name, value, low, high))
+        # Training measures errors in standard deviations of the target; people want its unit.
+        unit = model.preprocessor.scale if name in _IN_UNITS else 1.0
+        found.append(Measure(name, value * unit, low, high))
     return tuple(found)
 
 

@@ -85,12 +85,14 @@ def _epoch_plots(material: Material) -> list[Block]:
     is_share = bool(material.model.schema.classes)
     wanted = _SHARES[:4] if is_share else ("root_mean_squared_error", "mean_absolute_error")
     names = [name for name in wanted if name in last]
+    # Training measures errors in standard deviations of the target.
+    scale = 1.0 if is_share else material.model.preprocessor.scale
     if names:
-        ends = ", ".join(f"{words(name)} {number(last[name])}" for name in names)
+        ends = ", ".join(f"{words(name)} {number(last[name] * scale)}" for name in names)
         plots.append(
             Plot(
                 "metrics",
-                metric_figure(epochs, names, best),
+                metric_figure(epochs, names, best, scale),
                 "Metrics",
                 "Measures of the validation rows after every epoch.",
                 f"Curves of metrics, at the end: {ends}.",

@@ -38,13 +38,15 @@ def loss_figure(epochs: list[dict[str, float]], best: int | None) -> Figure:
     return drawn(draw)
 
 
-def metric_figure(epochs: list[dict[str, float]], names: list[str], best: int | None) -> Figure:
-    """Return the validation metrics over the epochs."""
+def metric_figure(
+    epochs: list[dict[str, float]], names: list[str], best: int | None, scale: float = 1.0
+) -> Figure:
+    """Return the validation metrics over the epochs, multiplied by ``scale``."""
     places = [row["epoch"] for row in epochs]
 
     def draw(axes: Axes) -> None:
         for name, colour in zip(names, SERIES, strict=False):
-            values = [row.get(name, np.nan) for row in epochs]
+            values = [row.get(name, np.nan) * scale for row in epochs]
             axes.plot(places, values, color=colour, label=words(name), marker=_dot(values))
         if best is not None and len(places) > 1:
             axes.axvline(best, color=GREY, linewidth=1, linestyle=(0, (3, 3)))
@@ -86,6 +88,9 @@ def norms_figure(norms: Norms, kind: str, leaves: list[str]) -> Figure:
 
 
 def _name(axes: Axes, x: str, y: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.margins(x=0.02)
