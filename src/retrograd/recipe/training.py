@@ -116,7 +116,8 @@ def make_job(
     ``outputs`` is the number of classes, or 1 for amounts; ``norms`` measures each layer's;
     ``data`` are the bytes of the data, which the config's memory has to hold as well.
     """
-    size = Size(*train.inputs.shape, outputs, count_numbers(train.inputs))
+    rows, features = train.inputs.shape
+    size = Size(rows, features, outputs, count_numbers(train.inputs))
     config = choose(config, size, is_validated=validation is not None)
     require_memory(footprint(config, size))
     if net is None:
