@@ -16,12 +16,12 @@ from retrograd.recipe.ledger import count_openings
 from retrograd.recipe.run import read_split, run
 from retrograd.tensor.errors import InputError
 
-FEW = {**OPTIONS, "epochs": 3}
+FEW = {**OPTIONS, "epochs": 3, "members": 1, "pieces": 0}
 
 
 def test_every_row_is_judged_once_by_a_network_that_had_not_seen_it(tmp_path: Path) -> None:
     table = read_table(columns())
-    config = configure(target="sold", directory=str(tmp_path), folds=3, **FEW)
+    config = configure(target="sold", directory=str(tmp_path), folds=2, **FEW)
     outcomes = [run(each, table) for each in fold_configs(config)]
     homes = [outcome.directory for outcome in outcomes]
     found = evaluate_folds(homes, table)
@@ -32,11 +32,11 @@ def test_every_row_is_judged_once_by_a_network_that_had_not_seen_it(tmp_path: Pa
     assert (found.rows, found.openings) == (160, 1)
     assert found.estimate.value == pytest.approx(right.mean())
     narrow = wilson(int(right.sum()), 160)
-    factor = np.sqrt(1 + 3 / 2)
+    factor = np.sqrt(1 + 2 / 1)
     assert found.estimate.low == pytest.approx(narrow.value - factor * (narrow.value - narrow.low))
     assert [c.name for c in found.comparisons] == ["trivial", "linear", "boosted"]
     assert any("accuracy of each fold: 0." in note for note in found.notes)
-    assert any("a network trained on 67 % of the rows" in note for note in found.notes)
+    assert any("a network trained on 50 % of the rows" in note for note in found.notes)
     digest = read_split(homes[0])[1]["test_digest"]
     assert count_openings(tmp_path / "ledger.jsonl", digest) == 1
     alone = evaluate_run(homes[0], table)
@@ -45,6 +45,8 @@ def test_every_row_is_judged_once_by_a_network_that_had_not_seen_it(tmp_path: Pa
         evaluate_folds(homes[:1], table)
     with pytest.raises(InputError, match="the config names no folds; give folds=5"):
         fold_configs(configure())
+    with pytest.raises(InputError, match="one run with folds=2: a run is of one fold; say which"):
+        run(config, table)
 
 
 def test_amounts_of_folds_are_joined_in_their_unit(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_amounts_of_folds_are_joined_in_their_unit(tmp_path: Path) -> None:
 def test_folds_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_csv(tmp_path / "shop.csv", columns())
     command = ["train", str(tmp_path / "shop.csv"), "sold", "--folds", "2", "--hidden", "4"]
-    command += ["--epochs", "2", "--runs", str(tmp_path / "runs")]
+    command += ["--epochs", "2", "--plain", "--runs", str(tmp_path / "runs")]
     assert main(command) == 0
     said = capsys.readouterr()
     assert "fold 2 of 2 done" in said.err

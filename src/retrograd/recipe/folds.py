@@ -15,7 +15,7 @@ from retrograd.recipe.baselines import Baseline
 from retrograd.recipe.config import Config
 from retrograd.recipe.evaluate import Evaluation, rivals_of
 from retrograd.recipe.intervals import Estimate
-from retrograd.recipe.judging import judge_amounts, judge_classes
+from retrograd.recipe.judging import judge_amounts, judge_classes, measured
 from retrograd.recipe.ledger import record_opening
 from retrograd.recipe.model import Model, load_model
 from retrograd.recipe.predictions import finite_outputs
@@ -97,7 +97,7 @@ def evaluate_folds(directories: Sequence[Path], table: Table | None = None) -> E
         comparisons=comparisons,
         verdict=judge(measure, estimates[measure], comparisons),
         openings=max(fold.openings for fold in tested),
-        notes=_notes(tested, measure, judged is judge_classes),
+        notes=_notes(tested, measure),
     )
 
 
@@ -147,14 +147,12 @@ def _widened(estimate: Estimate, name: str, folds: int) -> Estimate:
     return Estimate(estimate.value, low, high)
 
 
-def _notes(tested: list[_Tested], measure: str, is_classes: bool) -> tuple[str, ...]:
+def _notes(tested: list[_Tested], measure: str) -> tuple[str, ...]:
     """Return what every fold had, and that the estimate is of the recipe."""
-    judged = judge_classes if is_classes else judge_amounts
-    values = [judged(f.model, f.targets, f.outputs, [])[1][measure].value for f in tested]
-    shown = ", ".join(f"{value:.4g}" for value in values)
+    shown = ", ".join(f"{measured(f.model, f.targets, f.outputs):.4g}" for f in tested)
+    share = f"{(len(tested) - 1) / len(tested):.0%}".replace("%", " %")
     return (
         f"{measure.replace('_', ' ')} of each fold: {shown}",
-        f"this is the estimate of a network trained on {(len(tested) - 1) / len(tested):.0%} of "
-        "the rows in this way, not of one of these networks; intervals allow for folds that share "
-        "training rows".replace("%", " %"),
+        f"this is the estimate of a network trained on {share} of the rows in this way, not of one "
+        "of these networks; intervals allow for folds that share training rows",
     )

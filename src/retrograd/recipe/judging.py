@@ -94,6 +94,17 @@ def judge_amounts(model: Model, targets: Array, outputs: Array, rivals: list[Bas
     return "root_mean_squared_error", estimates, tuple(comparisons)
 
 
+def measured(model: Model, targets: Array, outputs: Array) -> float:
+    """Return the measure that a network is judged by, without its interval."""
+    if not model.schema.classes:
+        return root_mean_squared_error(model.preprocessor.inverse_target(outputs[:, 0]), targets)
+    costs = cost_vector(model.config.data.costs, model.schema.classes)
+    decided = decide(class_probabilities(outputs), costs)
+    if model.config.data.costs:
+        return float(cost_of(decided, targets, costs).mean())
+    return float((decided == targets).mean())
+
+
 def held_share(model: Model, targets: Array, outputs: Array) -> Estimate | None:
     """Return how often the truth is in intervals or sets made for 90 %; None where none are."""
     if model.conformal is None:

@@ -90,6 +90,7 @@ def prepare(
     data = config.data
     kinds = _not_features(data) | data.kinds
     schema = schema or infer_schema(table, data.target, task=data.task, kinds=kinds)
+    _require_one_fold(data)
     if data.costs:
         cost_vector(data.costs, schema.classes)
     start = start_of(config, table, schema)
@@ -171,6 +172,15 @@ def ways_of(data: DataConfig) -> Ways:
         folds=data.folds,
         fold=data.fold or 1,
     )
+
+
+def _require_one_fold(data: DataConfig) -> None:
+    if data.folds is not None and data.fold is None:
+        raise InputError(
+            f"one run with folds={data.folds}",
+            "a run is of one fold",
+            "say which, as fold=1, or let `retrograd train --folds` go through all",
+        )
 
 
 def _not_features(data: DataConfig) -> dict[str, str]:
