@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from tests.serve.running import ROW
 
+from retrograd.recipe.hub_folder import write_folder
+from retrograd.recipe.model import load_model
 from retrograd.serve.shelf import Shelf, parse_sources
 from retrograd.tensor.errors import FileFormatError, InputError
 
@@ -52,6 +54,14 @@ def test_names_come_from_paths_or_are_given(models: Path) -> None:
     assert [each.versions() for each in found][1] == {"1": run / "model.retro"}
     (bare,) = parse_sources([str(run / "model.retro")])
     assert bare.name == run.name
+
+
+def test_a_folder_of_a_hub_is_served(models: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "shop-hub", load_model(models / "shop.retro"))
+    shelf, _ = shelf_of(str(tmp_path / "shop-hub"))
+    found = shelf.find("shop-hub")
+    assert found is not None
+    assert found.served.target == "bought"
 
 
 @pytest.mark.parametrize(

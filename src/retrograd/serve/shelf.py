@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrograd.recipe.hub_folder import WEIGHTS
 from retrograd.serve.batching import Batcher
 from retrograd.serve.served import Served, load
 from retrograd.tensor.errors import InputError, RetrogradError
@@ -35,8 +36,9 @@ class Source:
         """
         if not self.path.is_dir():
             return {"1": self.path}
-        if (self.path / _FILE).is_file():
-            return {"1": self.path / _FILE}
+        for name in (_FILE, WEIGHTS):  # a run, or a directory in the layout of model hubs
+            if (self.path / name).is_file():
+                return {"1": self.path / name}
         found = {p.parent.name: p for p in self.path.glob(f"*/{_FILE}") if p.is_file()}
         found |= {p.stem: p for p in self.path.glob("*.retro") if p.is_file()}
         names = [name for name in found if _NAME.fullmatch(name)]
@@ -90,7 +92,7 @@ def _name_of(path: Path) -> str:
     >>> _name_of(Path("runs/shop-1/model.retro")), _name_of(Path("my models/price 2.retro"))
     ('shop-1', 'price-2')
     """
-    stem = path.resolve().parent.name if path.name == _FILE else path.resolve().stem
+    stem = path.resolve().parent.name if path.name in (_FILE, WEIGHTS) else path.resolve().stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "model"
 
 
