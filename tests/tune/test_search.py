@@ -69,8 +69,6 @@ def test_a_finished_study_goes_on_with_more_trials(tmp_path: Path) -> None:
     runs = str(tmp_path / "runs")
     same = resume_tuning(first.study, directory=runs)
     more = resume_tuning(first.study, trials=3, directory=runs)
-    assert same is not None
-    assert more is not None
     assert same.winner is not None
     assert same.winner.resolve() == (first.winner or Path()).resolve()
     assert scores(more.trials)[:2] == scores(first.trials)
@@ -92,7 +90,6 @@ def test_a_signal_puts_the_running_trial_back(done: Done, tmp_path: Path) -> Non
     assert left.winner is None
     assert len(left.trials) == 2
     whole = resume_tuning(left.study, directory=str(tmp_path / "runs"))
-    assert whole is not None
     assert scores(whole.trials) == scores(done.result.trials)
 
 

@@ -48,12 +48,10 @@ def tune(
     root, material = begin(
         given, table, studies=studies, trials=trials, seconds=length, repeats=repeats, config=config
     )
-    result = go_on(
+    return go_on(
         root, table, material=material, processes=processes, listen=listen,
         should_stop=should_stop, directory=configure(config, **given).directory,
     )  # fmt: skip
-    assert result is not None, "a study that just began is ended by who began it"
-    return result
 
 
 def resume_tuning(
@@ -66,10 +64,10 @@ def resume_tuning(
     directory: str = "runs",
     listen: Callable[[Any], None] | None = None,
     should_stop: Callable[[], str | None] | None = None,
-) -> Result | None:
+) -> Result:
     """Go on with a study, or join one that runs; ``source`` again if it was a table in memory.
 
-    ``time`` and ``trials`` are new limits of the whole study. None if another process ends it.
+    ``time`` and ``trials`` are new limits of the whole study.
     """
     table = None if source is None else read_table(source)
     return go_on(

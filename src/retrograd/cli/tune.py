@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from retrograd.cli.options import DATA, TrainOptions
 from retrograd.cli.output import GROUP, Output
 from retrograd.cli.signals import EXIT_CODES, graceful_stop
-
-if TYPE_CHECKING:
-    from retrograd.tune.finish import Result
 
 _OPTIONS, _OUTPUT = TrainOptions(), Output()
 SEARCH = Group.create_ordered("Search")
@@ -72,7 +69,10 @@ def tune(
                     _named(source), target, studies=studies, directory=runs, repeats=repeats,
                     **asked, **hears, **given,
                 )  # fmt: skip
-    return _told(result, output)
+    from retrograd.cli.tune_view import result_lines
+
+    output.result(result.to_dict(), result_lines(result))
+    return EXIT_CODES.get(result.stopped or "", 0)
 
 
 def _named(source: str | None) -> str:
@@ -96,14 +96,3 @@ def _refuse_options(given: dict[str, Any]) -> None:
             "a study goes on as it began: only --time and --trials can change",
             "leave it out, or begin a new study",
         )
-
-
-def _told(result: Result | None, output: Output) -> int:
-    from retrograd.cli.tune_view import result_lines
-
-    if result is None:
-        output.wrap("the study's trials are done; another process ends it")
-        output.result({"study": None, "ended_by": "another process"}, [])
-        return 0
-    output.result(result.to_dict(), result_lines(result))
-    return EXIT_CODES.get(result.stopped or "", 0)

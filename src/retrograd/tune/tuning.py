@@ -116,11 +116,11 @@ def go_on(
     root: Path, table: Table | None = None, *, material: Material | None = None,
     trials: int | None = None, seconds: float | None = None, processes: int = 1,
     directory: str = "runs", listen: Listen | None = None, should_stop: ShouldStop | None = None,
-) -> Result | None:  # fmt: skip
+) -> Result:  # fmt: skip
     """Work on a study until its time or trials are spent, and end it.
 
-    None if another process ends it. Raises InputError for a directory without a study, DataError if
-    the data changed since it began.
+    Where several processes work on it, one ends it and all come to its result. Raises InputError
+    for a directory without a study, DataError if the data changed since it began.
     """
     tell, asks = listen or (lambda event: None), should_stop or (lambda: None)
     _require_counts(trials, 1)
@@ -141,7 +141,7 @@ def go_on(
 def _work(
     home: StudyHome, material: Material, table: Table | None, processes: int, directory: str,
     tell: Listen, asks: ShouldStop,
-) -> Result | None:  # fmt: skip
+) -> Result:  # fmt: skip
     began, spent = time.monotonic(), home.spent()
     tell(Opened(home, material, home.is_working()))
     workers = start_workers(home.root, processes - 1) if processes > 1 else []
@@ -153,16 +153,34 @@ def _work(
         _end(workers)
     if word is not None:
         return cut_short(home, word)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.callback(os.close, acquire(home.root / "ending.lock"))
-        except InputError:
-            return None  # another process ends the study
+    ending = _wait_to_end(home, tell, asks)
+    if isinstance(ending, str):
+        return cut_short(home, ending)
 
-        def left() -> float:
-            return clock_left(home, began, spent)
+    def left() -> float:
+        return clock_left(home, began, spent)
 
+    try:
         return finish(home, material, table, left, tell, asks, directory)
+    finally:
+        os.close(ending)
+
+
+def _wait_to_end(home: StudyHome, tell: Listen, asks: ShouldStop) -> int | str:
+    """Return the lock of who ends the study, or a signal's word.
+
+    Who gets it second finds everything done, and comes to the same result in a moment.
+    """
+    is_told = False
+    while (word := asks()) is None:
+        try:
+            return acquire(home.root / "ending.lock")
+        except InputError:
+            if not is_told:
+                tell("another process ends the study")
+            is_told = True
+            time.sleep(_POLL)
+    return word
 
 
 def _wait(home: StudyHome, asks: ShouldStop) -> str | None:
