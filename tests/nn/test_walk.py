@@ -53,6 +53,7 @@ def layers(dtype: DType) -> dict[str, tuple[nn.Layer, tuple[int, ...]]]:
         "Linear": (dense(3, 2), (5, 3)),
         "Linear of axes": (dense(3, 2), (2, 5, 3)),
         "Dropout": (nn.Dropout(0.4), (5, 3)),
+        "Temperature": (nn.Temperature(1.5), (5, 3)),
         "Flatten": (nn.Flatten(), (5, 3, 2)),
         "BatchNorm": (norm, (5, 3)),
         "BatchNorm of axes": (norm, (2, 4, 3)),
