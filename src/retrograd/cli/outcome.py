@@ -63,8 +63,8 @@ def _lines(outcome: Outcome, limits: Mapping[str, Any]) -> list[str]:
         return [*lines, f"go on with: {resume_command(where, limits)}"]
     row = outcome.prepared.split.train[0]
     return [*lines, f"next: retrograd test {_quoted(where)}",
-            f"      retrograd explain {_quoted(where)} --row {row}",
-            f"      retrograd report {_quoted(where)}"]  # fmt: skip
+            f"      retrograd report {_quoted(where)}",
+            f"      retrograd explain {_quoted(where)} --row {row}"]  # fmt: skip
 
 
 def resume_command(directory: Path, limits: Mapping[str, Any]) -> str:
