@@ -229,6 +229,8 @@ def test_groups_in_two_parts() -> None:
     (hint,) = found(clean() | {"patient_id": patient})
     assert (hint.subject, hint.is_alarm) == ("group", False)
     assert found(columns, ways=Ways(group="patient_id")) == ()
+    later = columns | {"when": np.arange(ROWS) * 1.5}
+    assert not [f for f in found(later, ways=Ways(time="when")) if f.subject == "group"]
     said = np.repeat(["train", "validation", "test"], 500).tolist()
     (broken,) = alarms(
         clean() | {"patient_id": patient, "part": said},

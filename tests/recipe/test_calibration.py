@@ -17,7 +17,6 @@ from retrograd.recipe.calibration import (
     calibrated,
     expected_calibration_error,
     fit_temperature,
-    log_loss_at,
     uncalibrated,
 )
 from retrograd.recipe.config import configure
@@ -29,6 +28,7 @@ from retrograd.recipe.run import Outcome, run
 from retrograd.recipe.threshold import cost_of, cost_vector, decide
 from retrograd.recipe.training import Part
 from retrograd.tensor.errors import FileFormatError, InputError
+from retrograd.train.metrics import log_loss
 from retrograd.train.sealed import seal, unseal
 
 
@@ -39,6 +39,10 @@ def drawn(rows: int, sureness: float, seed: int = 0) -> tuple[Any, Any]:
     chances = class_probabilities(logits / sureness)
     labels = (chances.cumsum(axis=1) < draw.random((rows, 1))).sum(axis=1)
     return logits, np.minimum(labels, 2)
+
+
+def log_loss_at(logits: Any, labels: Any, temperature: float) -> float:
+    return log_loss(class_probabilities(logits / temperature), labels)
 
 
 @pytest.mark.parametrize("sureness", [0.5, 1.0, 3.0])

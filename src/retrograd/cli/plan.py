@@ -35,6 +35,8 @@ def tell_plan(prepared: Prepared, output: Output) -> None:
         output.wrap(line, indent=10)
     output.wrap(f"network   {network_in_words(prepared)}", indent=10)
     output.wrap(f"training  {training_in_words(prepared)}", indent=10)
+    if prepared.config.data.costs:
+        output.wrap(f"decides   {_decision(prepared)}, by the stated costs", indent=10)
     needs = prepared.footprint
     output.wrap(
         f"memory    {words_of(needs.total)}: {words_of(needs.training)} for the states, "
@@ -59,6 +61,13 @@ def split_in_words(prepared: Prepared) -> str:
     if data.group is not None:
         return f"each {data.group!r} in one part{fold}, {seed}"
     return f"{'stratified' if data.stratify else 'at random'}{fold}, {seed}"
+
+
+def _decision(prepared: Prepared) -> str:
+    from retrograd.recipe.threshold import cost_vector, in_words
+
+    classes = prepared.schema.classes
+    return in_words(cost_vector(prepared.config.data.costs, classes), classes)
 
 
 def audit_lines(findings: Sequence[Finding]) -> list[str]:

@@ -193,7 +193,12 @@ def _groups(view: View) -> Iterator[Finding]:
                     "part whole groups: leave the column of parts out, or correct it",
                     (name,),
                 )  # fmt: skip
-        elif ways.group is None and _GROUP_NAME.fullmatch(name) and _may_group(column):
+        elif (
+            ways.group is None
+            and ways.time is None
+            and _GROUP_NAME.fullmatch(name)
+            and _may_group(column)
+        ):
             yield from _group(view, name, column)
 
 

@@ -17,7 +17,6 @@ from retrograd.recipe.conformal import Conformal, class_scores, conformal_of
 from retrograd.recipe.predictions import Floats, class_probabilities, outputs_of
 from retrograd.recipe.training import Part
 from retrograd.tensor.types import Array
-from retrograd.train.metrics import log_loss
 
 _FARTHEST = 3.0  # of the logarithm of the temperature, either way
 _FEWEST_ROWS = 10
@@ -94,15 +93,6 @@ def expected_calibration_error(probabilities: Floats, labels: Array, bins: int =
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)
     gaps = np.bincount(place, weights=right - sure, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
-
-
-def log_loss_at(logits: Array, labels: Array, temperature: float) -> float:
-    """Return the log loss of softmax(logits / temperature).
-
-    >>> round(log_loss_at(np.array([[0.0, 0.0]]), np.array([0]), 1.0), 4)
-    0.6931
-    """
-    return log_loss(class_probabilities(logits / temperature), labels)
 
 
 def conformal_on(net: Any, validation: Part | None, preprocessor: Preprocessor) -> Conformal | None:
