@@ -90,9 +90,7 @@ def prepare(
     data = config.data
     kinds = _not_features(data) | data.kinds
     schema = schema or infer_schema(table, data.target, task=data.task, kinds=kinds)
-    _require_one_fold(data)
-    if data.costs:
-        cost_vector(data.costs, schema.classes)
+    _require_sense(data, schema)
     start = start_of(config, table, schema)
     if start is not None:
         config, schema = start.config, start.schema
@@ -174,7 +172,10 @@ def ways_of(data: DataConfig) -> Ways:
     )
 
 
-def _require_one_fold(data: DataConfig) -> None:
+def _require_sense(data: DataConfig, schema: Schema) -> None:
+    """Refuse one run for all folds, and costs of what is no class."""
+    if data.costs:
+        cost_vector(data.costs, schema.classes)
     if data.folds is not None and data.fold is None:
         raise InputError(
             f"one run with folds={data.folds}",
