@@ -83,8 +83,8 @@ def prepare(
     """Read the data and make everything ready, with statistics from training rows only.
 
     ``table`` is used instead of the config's source; a run that is opened again has its ``schema``
-    and ``split`` already. Raises
-    DataError for data that cannot be trained on, InputError for options that do not fit it.
+    and ``split`` already. Raises DataError for data that cannot be trained on, InputError for
+    options that do not fit it.
     """
     table = read_source(config.data) if table is None else table
     data = config.data
@@ -94,15 +94,7 @@ def prepare(
     start = start_of(config, table, schema)
     if start is not None:
         config, schema = start.config, start.schema
-    split = split or split_table(
-        table,
-        schema,
-        seed=config.seed,
-        validation=data.validation,
-        test=data.test,
-        stratify=data.stratify,
-        ways=ways_of(data),
-    )
+    split = split or _split(table, schema, data, config.seed)
     if start is None:
         preprocessor = fit_preprocessor(table, schema, split.train)
     else:
@@ -118,6 +110,13 @@ def prepare(
     )  # fmt: skip
     notes = schema.notes + preprocessor.notes(table)
     return Prepared(job.config, table, schema, split, preprocessor, job, rows_digest(table), notes)
+
+
+def _split(table: Table, schema: Schema, data: DataConfig, seed: int) -> Split:
+    return split_table(
+        table, schema, seed=seed, validation=data.validation, test=data.test,
+        stratify=data.stratify, ways=ways_of(data),
+    )  # fmt: skip
 
 
 def require_room(prepared: Prepared) -> None:
