@@ -14,8 +14,8 @@ SOURCE = ROOT / "src" / "retrograd"
 LONGEST_FUNCTION = 40  # lines from `def` to the end, less the docstring
 LONGEST_FILE = 300
 HEAVY = (
-    "PIL cyclopts fastexcel jinja2 llvmlite matplotlib msgspec narwhals onnx onnxruntime optuna pandas"
-    " polars prometheus_client rich safetensors scipy sklearn starlette uvicorn"
+    "PIL cyclopts fastexcel jinja2 llvmlite matplotlib msgspec narwhals onnx onnxruntime optuna"
+    " pandas polars prometheus_client rich safetensors scipy sklearn starlette uvicorn"
 )
 HELP_MAY_USE = "cyclopts msgspec rich"
 
