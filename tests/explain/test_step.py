@@ -245,5 +245,6 @@ def test_a_step_that_is_too_large_does_not_keep_its_promise():
 
 
 def test_tables_cover_the_layers():
-    assert FORWARD.keys() == BACKWARD.keys()
+    # A layer without words of its own for the way back is told by the general rule.
+    assert FORWARD.keys() > BACKWARD.keys() > {nn.Linear, nn.LayerNorm}
     assert nn.cross_entropy in LOSSES

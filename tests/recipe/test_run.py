@@ -33,7 +33,8 @@ def config_in(home: Path, **options: Any) -> Config:
 
 def test_a_run_leaves_everything_behind(outcome: Outcome) -> None:
     names = {path.name for path in outcome.directory.iterdir()}
-    assert names == {
+    # Another test may have opened the shared run's test part before.
+    assert names - {"test.json"} == {
         "checkpoints", "config.toml", "cost.jsonl", "events.jsonl", "lock",
         "metrics.jsonl", "model.retro", "recording", "schema.json", "split.safetensors",
     }  # fmt: skip
