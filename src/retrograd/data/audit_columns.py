@@ -50,6 +50,8 @@ def _too_good(view: View, name: str, scores: dict[str, Score]) -> str | None:
     own = scores[name]
     few = 30 / max(own.rows, 1) ** 2  # of amounts: what neighbours in few rows are off by
     is_perfect = own.skill >= min(_PERFECT, 1 - few if few < 0.01 else 1.0)
+    if not is_perfect and own.skill < _CLOSE:
+        return None
     others = {n: s.skill for n, s in scores.items() if n != name and s.skill < _CLOSE}
     if not others:
         return "no other column comes near it" if is_perfect and len(scores) > 1 else None
